@@ -1,0 +1,1 @@
+"""What tests of this package and of plugins share: strategies, tolerances, conformance checks."""
