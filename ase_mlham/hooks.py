@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from ase_mlham.errors import MLHamWarning, MissingDependencyError, PluginError
+from ase_mlham.errors import MissingDependencyError, MLHamWarning, PluginError
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -40,7 +40,9 @@ __all__ = [
     "Spec",
     "find",
     "hookimpl",
+    "install_command",
     "load",
+    "missing_dependency",
     "plugins",
     "registered",
 ]
@@ -389,7 +391,9 @@ def load(reference: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise _missing(reference, error) from error
+        if f"{module_name}.".startswith(f"{error.name}."):
+            raise PluginError(f"{reference!r}: there is no module {error.name!r}") from error
+        raise missing_dependency(module_name, error) from error
     try:
         return getattr(module, attribute)
     except AttributeError:
@@ -408,13 +412,25 @@ _EXTRAS = {
 }
 
 
-def _missing(reference: str, error: ModuleNotFoundError) -> MissingDependencyError:
+def missing_dependency(needed_by: str, error: ModuleNotFoundError) -> MissingDependencyError:
+    """What to tell a user when an import fails: who needs it, and the command that installs it.
+
+    Parameters
+    ----------
+    needed_by : str
+        Module or task that cannot go on.
+    error : ModuleNotFoundError
+        What Python raised.
+    """
     name = (error.name or "").partition(".")[0]
-    package = _EXTRAS.get(name, name)
     return MissingDependencyError(
-        f"{reference.partition(':')[0]} needs {name!r}, which is not installed; run: "
-        f"{sys.executable} -m pip install '{package}'"
+        f"{needed_by} needs {name!r}, which is not installed; run: {install_command(name)}"
     )
+
+
+def install_command(module: str) -> str:
+    """The command that installs the distribution, or the optional part, that brings a module."""
+    return f"{sys.executable} -m pip install '{_EXTRAS.get(module, module)}'"
 
 
 def plugins() -> list[PluginRecord]:

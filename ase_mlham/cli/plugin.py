@@ -1,0 +1,34 @@
+"""The built-in sub-commands of `mlham`."""
+
+from __future__ import annotations
+
+from ase_mlham.hooks import CommandSpec, hookimpl
+
+_COMMANDS = {
+    "bands": "band structure of a structure or of a DFT output, as a picture or JSON",
+    "dos": "density of states, total or by element, shell or orbital",
+    "gap": "band gap, where it lies, and the Fermi level",
+    "predict": "write the H and S that a model predicts for a structure",
+    "convert": "write the H and S of a DFT output as a native file",
+    "generate": "compute H and S of many structures, to train on",
+    "train": "train a model from a configuration file",
+    "evaluate": "errors of a model on reference files",
+    "models": "list the models that are installed",
+    "plugins": "list what is installed and who gives it",
+    "info": "what a structure, a DFT output, or a model file holds",
+    "doctor": "check this installation",
+}
+
+
+@hookimpl
+def mlham_commands() -> list[CommandSpec]:
+    """Sub-commands of the package itself."""
+    return [
+        CommandSpec(
+            name=name,
+            description=description,
+            add_arguments=f"ase_mlham.cli.{name}:add_arguments",
+            run=f"ase_mlham.cli.{name}:run",
+        )
+        for name, description in _COMMANDS.items()
+    ]
