@@ -217,8 +217,8 @@ class OrbitalBasis:
     Parameters
     ----------
     species : tuple of SpeciesBasis
-        Sorted by atomic number on construction; the position in this tuple is the species index that
-        patterns and graphs use.
+        Sorted by atomic number on construction; the position in this tuple is the species index
+        that patterns and graphs use.
     """
 
     species: tuple[SpeciesBasis, ...]

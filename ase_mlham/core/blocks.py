@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,12 +20,13 @@ from ase_mlham.errors import InputError
 __all__ = ["BlockMatrix"]
 
 
+@final
 @dataclass(frozen=True, eq=False)
 class BlockMatrix:
     """An operator in the orbital basis, in real space.
 
-    `matrix[i, j, R]` is <phi_i in the home cell | X | phi_j in the cell R>, for stored blocks and for
-    their partners alike.
+    `matrix[i, j, R]` is <phi_i in the home cell | X | phi_j in the cell R>, for stored blocks and
+    for their partners alike.
 
     Parameters
     ----------
@@ -62,8 +64,13 @@ class BlockMatrix:
                     f"{array.dtype}; expected {expected}, {dtype}"
                 )
             # a sum visits every number without a boolean array of their size
-            if not np.isfinite(array.sum()):
-                raise InputError("a matrix element is not a finite number")
+            with np.errstate(invalid="ignore", over="ignore"):
+                finite = np.isfinite(array.sum())
+            if not finite:
+                raise InputError(
+                    f"blocks of species {group.species_i}-{group.species_j}: a matrix element is "
+                    "not a finite number"
+                )
 
     # ------------------------------------------------------------------ making one
     @classmethod
@@ -99,7 +106,7 @@ class BlockMatrix:
         Parameters
         ----------
         pattern : BlockPattern
-            Must contain every block of the list.
+            Must contain every block of the list; its other blocks are zero.
         i, j : (n,) int
             Atoms of each block in the list.
         R : (n, 3) int
@@ -115,57 +122,54 @@ class BlockMatrix:
             Where both members of a Hermitian pair are given, their mean.
         asymmetry : float
             Largest deviation between the two members of a pair, in the units of the matrix.
+
+        Raises
+        ------
+        InputError
+            A block is not in the pattern or is given twice, or the count of numbers does not fit.
         """
         flat = np.atleast_2d(flat)
         i, j = np.asarray(i, dtype=np.int64), np.asarray(j, dtype=np.int64)
+        index, swapped = pattern.find(i, j, R)
+        if np.any(index < 0):
+            raise InputError("the list holds a block that its pattern does not have")
+        if len(np.unique(2 * index + swapped)) != len(index):
+            raise InputError("the list holds a block twice")
         n_i, n_j = pattern.sizes[pattern.species[i]], pattern.sizes[pattern.species[j]]
         starts = np.concatenate([[0], np.cumsum(n_i * n_j)])
         if starts[-1] != flat.shape[1]:
             raise InputError(f"{flat.shape[1]} numbers given for blocks that hold {starts[-1]}")
-        index, swapped = pattern.find(i, j, R)
-        if np.any(index < 0):
-            raise InputError("the list holds a block that its pattern does not have")
-        stored, partner = [], []
+        arrays = []
+        asymmetry = 0.0
         for group in pattern.groups:
-            shape = pattern.block_shape(group)
+            n_a, n_b = pattern.block_shape(group)
+            values = np.zeros((len(flat), group.n_blocks, n_a, n_b), flat.dtype)
+            arrays.append(values)
             here = (index >= group.start) & (index < group.stop)
-            for target, member in ((stored, ~swapped), (partner, swapped)):
-                array = np.zeros((len(flat), group.n_blocks, *shape), flat.dtype)
-                seen = np.zeros(group.n_blocks, dtype=bool)
-                rows = np.flatnonzero(here & member)
-                if len(rows):
-                    size = shape[0] * shape[1]
-                    # overlapping windows make the gather one copy without an index per number
-                    windows = np.lib.stride_tricks.sliding_window_view(flat, size, axis=1)
-                    blocks = windows[:, starts[rows]]
-                    if member is swapped:
-                        blocks = blocks.reshape(len(flat), -1, shape[1], shape[0])
-                        blocks = symmetry * blocks.conj().swapaxes(-1, -2)
-                    slots = index[rows] - group.start
-                    array[:, slots] = blocks.reshape(len(flat), -1, *shape)
-                    seen[slots] = True
-                target.append((array, seen))
-        values, asymmetry = [], 0.0
-        for (a, seen_a), (b, seen_b) in zip(stored, partner, strict=True):
-            both = seen_a & seen_b
-            if both.any():
-                asymmetry = max(asymmetry, float(abs(a[:, both] - b[:, both]).max()))
-            count = (seen_a.astype(int) + seen_b)[None, :, None, None]
-            values.append((a + b) / np.maximum(count, 1))
-        matrix = cls(pattern, tuple(values), symmetry)
-        return matrix, max(asymmetry, matrix._make_onsite_exact())
-
-    def _make_onsite_exact(self) -> float:
-        """Symmetrise on-site blocks in place (only while the matrix is being made)."""
-        worst = 0.0
-        for group, array in zip(self.pattern.groups, self.values, strict=True):
-            here = np.flatnonzero(self.pattern.onsite[group.slice])
-            if len(here):
-                block = array[:, here]
-                adjoint = self.symmetry * block.conj().swapaxes(-1, -2)
-                worst = max(worst, float(abs(block - adjoint).max()))
-                array[:, here] = (block + adjoint) / 2
-        return worst
+            # overlapping windows make the gather one copy without an index per number
+            windows = np.lib.stride_tricks.sliding_window_view(flat, n_a * n_b, axis=1)
+            rows = np.flatnonzero(here & ~swapped)
+            slots = index[rows] - group.start
+            values[:, slots] = windows[:, starts[rows]].reshape(len(flat), -1, n_a, n_b)
+            seen = np.zeros(group.n_blocks, dtype=bool)
+            seen[slots] = True
+            rows = np.flatnonzero(here & swapped)
+            slots = index[rows] - group.start
+            partner = windows[:, starts[rows]].reshape(len(flat), -1, n_b, n_a)
+            partner = symmetry * partner.conj().swapaxes(-1, -2)
+            both = seen[slots]
+            given = values[:, slots[both]]
+            asymmetry = max(asymmetry, float(abs(given - partner[:, both]).max(initial=0.0)))
+            values[:, slots[both]] = (given + partner[:, both]) / 2
+            values[:, slots[~both]] = partner[:, ~both]
+        for group, values in zip(pattern.groups, arrays, strict=True):
+            if group.species_i == group.species_j:
+                onsite = np.flatnonzero(pattern.onsite[group.slice])
+                adjoint = symmetry * values[:, onsite].conj().swapaxes(-1, -2)
+                deviation = abs(values[:, onsite] - adjoint).max(initial=0.0)
+                asymmetry = max(asymmetry, float(deviation))
+                values[:, onsite] = (values[:, onsite] + adjoint) / 2
+        return cls(pattern, tuple(arrays), symmetry), asymmetry
 
     # ------------------------------------------------------------------ what it holds
     @property
@@ -189,11 +193,11 @@ class BlockMatrix:
         index, swapped = self.pattern.find([i], [j], [R])
         if index[0] < 0:
             raise KeyError(f"no block between atom {i} and atom {j} in cell {tuple(R)}")
-        for group, array in zip(self.pattern.groups, self.values, strict=True):
-            if group.start <= index[0] < group.stop:
-                block = array[:, index[0] - group.start]
-                return self.symmetry * block.conj().swapaxes(-1, -2) if swapped[0] else block
-        raise AssertionError("groups cover the pattern")
+        number = int(
+            np.searchsorted([group.stop for group in self.pattern.groups], index, "right")[0]
+        )
+        block = self.values[number][:, index[0] - self.pattern.groups[number].start]
+        return self.symmetry * block.conj().swapaxes(-1, -2) if swapped[0] else block
 
     def blocks(self, species_i: int, species_j: int) -> NDArray:
         """View of all blocks between two species (species indices, species_i <= species_j)."""
@@ -203,18 +207,32 @@ class BlockMatrix:
         raise KeyError(f"no blocks between species {species_i} and {species_j}")
 
     # ------------------------------------------------------------------ sums over cells
-    def _accumulate(self, weights: NDArray) -> NDArray:
-        """Full matrix from the weighted sum of stored blocks over R, without the partners."""
+    def _sum_over_cells(self, weights: NDArray) -> NDArray:
+        """Matrix between all orbitals from sum_R w(R) X(R), where the partner has the weight w*.
+
+        Parameters
+        ----------
+        weights : (n_blocks,) float or complex
+            Factor of each stored block.
+        """
         p = self.pattern
         dtype = np.result_type(self.dtype, weights.dtype)
         out = np.zeros((self.n_components, p.n_orbitals, p.n_orbitals), dtype)
+        # an on-site block is its own partner and would be counted twice
+        weights = np.where(p.onsite, 0.5, 1.0) * weights
         for group, array in zip(p.groups, self.values, strict=True):
-            i, j, w = p.i[group.slice], p.j[group.slice], weights[group.slice]
-            run = np.concatenate([[0], np.flatnonzero(np.diff(i) | np.diff(j)) + 1])
-            summed = np.add.reduceat(array * w[None, :, None, None], run, axis=1)
             n_a, n_b = p.block_shape(group)
+            i, j = p.i[group.slice], p.j[group.slice]
+            run = np.concatenate([[0], np.flatnonzero(np.diff(i) | np.diff(j)) + 1])
+            weighted = array * weights[group.slice][None, :, None, None]
+            summed = np.add.reduceat(weighted, run, axis=1)
+            adjoint = self.symmetry * summed.conj().swapaxes(-1, -2)
+            if group.species_i == group.species_j:
+                own = np.flatnonzero(i[run] == j[run])
+                summed[:, own] += adjoint[:, own]
             rows = p.offsets[i[run]][:, None] + np.arange(n_a)
             columns = p.offsets[j[run]][:, None] + np.arange(n_b)
+            out[:, columns[:, :, None], rows[:, None, :]] = adjoint
             out[:, rows[:, :, None], columns[:, None, :]] = summed
         return out
 
@@ -231,24 +249,34 @@ class BlockMatrix:
         (n_components, n, n) or (n_k, n_components, n, n) complex
         """
         k = np.asarray(k, dtype=np.float64)
+        if k.ndim not in (1, 2) or k.shape[-1] != 3 or not np.isfinite(k).all():
+            raise InputError(
+                f"k-points of shape {k.shape}; expected (3,) or (n_k, 3), finite numbers"
+            )
         if k.ndim == 2:
             return np.stack([self.at_k(point) for point in k])
-        if k.shape != (3,):
-            raise InputError(f"k-points of shape {k.shape}; expected (3,) or (n_k, 3)")
-        phase = np.exp(2j * np.pi * (self.pattern.R @ k))
-        # an on-site block is its own partner and would be counted twice
-        half = self._accumulate(np.where(self.pattern.onsite, 0.5, 1.0) * phase)
-        return half + self.symmetry * half.conj().swapaxes(-1, -2)
+        return self._sum_over_cells(np.exp(2j * np.pi * (self.pattern.R @ k)))
 
     def dense(self, R: Sequence[int] = (0, 0, 0)) -> NDArray:
         """Matrix X(R) between all orbitals of the home cell and of the cell R, (n_c, n, n)."""
-        R = np.asarray(R)
-        here = (self.pattern.R == R).all(axis=1).astype(np.float64)
-        there = (self.pattern.R == -R).all(axis=1).astype(np.float64)
-        if not R.any():
-            here = there = np.where(self.pattern.onsite, 0.5, here)
-        partner = self._accumulate(there).conj().swapaxes(-1, -2)
-        return self._accumulate(here) + self.symmetry * partner
+        cell = np.asarray(R)
+        if cell.shape != (3,):
+            raise InputError(f"a cell of shape {cell.shape}; expected three integers")
+        p = self.pattern
+        out = np.zeros((self.n_components, p.n_orbitals, p.n_orbitals), self.dtype)
+        for group, array in zip(p.groups, self.values, strict=True):
+            n_a, n_b = p.block_shape(group)
+            for sign in (-1, 1):
+                here = np.flatnonzero(np.equal(p.R[group.slice], sign * cell).all(axis=1))
+                block = array[:, here]
+                rows = p.offsets[p.i[group.slice][here]][:, None] + np.arange(n_a)
+                columns = p.offsets[p.j[group.slice][here]][:, None] + np.arange(n_b)
+                if sign == 1:
+                    out[:, rows[:, :, None], columns[:, None, :]] = block
+                else:
+                    adjoint = self.symmetry * block.conj().swapaxes(-1, -2)
+                    out[:, columns[:, :, None], rows[:, None, :]] = adjoint
+        return out
 
     @property
     def cells(self) -> NDArray[np.int32]:
@@ -301,26 +329,90 @@ class BlockMatrix:
             total += float(np.einsum("n,cnab,cnab->", weight, a.conj(), b, optimize=True).real)
         return total
 
-    def on_pattern(self, pattern: BlockPattern, *, drop: bool = False) -> BlockMatrix:
-        """The matrix on another pattern: new blocks are zero.
+    def _scatter(
+        self, pattern: BlockPattern, index: NDArray[np.int64], swapped: NDArray[np.bool_]
+    ) -> BlockMatrix:
+        """Matrix on another pattern of the same species, each block copied to one or more places.
+
+        Parameters
+        ----------
+        pattern : BlockPattern
+            Where the blocks go; blocks that nothing goes to are zero.
+        index : (n_copies, n_blocks) int
+            Place in `pattern`, -1 for none.
+        swapped : (n_copies, n_blocks) bool
+            Whether the adjoint goes there.
+        """
+        out = BlockMatrix.zeros(pattern, self.n_components, self.dtype, self.symmetry)
+        targets = {
+            (group.species_i, group.species_j): (group.start, values)
+            for group, values in zip(pattern.groups, out.values, strict=True)
+        }
+        for group, array in zip(self.pattern.groups, self.values, strict=True):
+            slots, partner = index[:, group.slice], swapped[:, group.slice]
+            if not np.any(slots >= 0):
+                continue
+            start, values = targets[group.species_i, group.species_j]
+            copy, block = np.nonzero((slots >= 0) & ~partner)
+            values[:, slots[copy, block] - start] = array[:, block]
+            copy, block = np.nonzero((slots >= 0) & partner)
+            if len(block):
+                adjoint = self.symmetry * array[:, block].conj().swapaxes(-1, -2)
+                values[:, slots[copy, block] - start] = adjoint
+        return out
+
+    def relabelled(
+        self, pattern: BlockPattern, i: ArrayLike, j: ArrayLike, R: ArrayLike
+    ) -> BlockMatrix:
+        """The same blocks under other names: stored block n becomes the block (i[n], j[n], R[n]).
+
+        Parameters
+        ----------
+        pattern : BlockPattern
+            Has all the new names.
+        i, j : (n_blocks,) or (n_copies, n_blocks) int
+            New atoms of each stored block, of the same species as the old; several copies make a
+            supercell.
+        R : (n_blocks, 3) or (n_copies, n_blocks, 3) int
+            New lattice vectors.
 
         Raises
         ------
         InputError
-            Blocks would be lost and `drop` is not set: they are never cut silently.
+            A name is not in the pattern, or an atom is of another species.
+        """
+        old = self.pattern
+        i, j = np.asarray(i, dtype=np.int64), np.asarray(j, dtype=np.int64)
+        index, swapped = pattern.find(i.ravel(), j.ravel(), R)
+        if np.any(index < 0):
+            raise InputError("a relabelled block is not in the new pattern")
+        if not np.array_equal(pattern.sizes, old.sizes) or np.any(
+            (pattern.species[i] != old.species[old.i]) | (pattern.species[j] != old.species[old.j])
+        ):
+            raise InputError("a block cannot move to atoms of other species")
+        shape = (-1, old.n_blocks)
+        return self._scatter(pattern, index.reshape(shape), swapped.reshape(shape))
+
+    def on_pattern(self, pattern: BlockPattern, *, drop: bool = False) -> BlockMatrix:
+        """The matrix on another pattern of the same atoms: new blocks are zero.
+
+        Raises
+        ------
+        InputError
+            The atoms differ, or blocks would be lost and `drop` is not set: they are never cut
+            silently.
         """
         if pattern == self.pattern:
             return self
-        index, _ = pattern.find(self.pattern.i, self.pattern.j, self.pattern.R)
-        lost = index < 0
-        if lost.any() and not drop:
+        if not np.array_equal(pattern.species, self.pattern.species) or not np.array_equal(
+            pattern.sizes, self.pattern.sizes
+        ):
+            raise InputError("the new pattern belongs to other atoms or another basis")
+        index, swapped = pattern.find(self.pattern.i, self.pattern.j, self.pattern.R)
+        lost = int(np.count_nonzero(index < 0))
+        if lost and not drop:
             raise InputError(
-                f"{int(lost.sum())} of {self.pattern.n_blocks} blocks do not exist in the new pattern"
+                f"{lost} of {self.pattern.n_blocks} blocks do not exist in the new pattern; use "
+                "the union of both patterns, or drop=True to cut them"
             )
-        out = BlockMatrix.zeros(pattern, self.n_components, self.dtype, self.symmetry)
-        for group, array in zip(self.pattern.groups, self.values, strict=True):
-            slots = index[group.slice]
-            for target, values in zip(pattern.groups, out.values, strict=True):
-                here = (slots >= target.start) & (slots < target.stop)
-                values[:, slots[here] - target.start] = array[:, here]
-        return out
+        return self._scatter(pattern, index[None], swapped[None])

@@ -69,6 +69,6 @@ def check_no_overlap(structure: Structure, closest: float = 0.3) -> None:
         worst = int(np.argmin(distance))
         image = "" if not R[worst].any() else f" (image {tuple(int(n) for n in R[worst])})"
         raise InputError(
-            f"atoms {i[worst]} and {j[worst]}{image} are {distance[worst]:.3f} Å apart; atoms closer "
-            f"than {closest} Å overlap: check the units, the cell and duplicate atoms"
+            f"atoms {i[worst]} and {j[worst]}{image} are {distance[worst]:.3f} Å apart; atoms "
+            f"closer than {closest} Å overlap: check the units, the cell and duplicate atoms"
         )

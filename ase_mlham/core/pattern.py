@@ -2,7 +2,8 @@
 
 The blocks (i, j, R) and (j, i, -R) hold the same numbers, so one of them is stored: the one with
 (species i, i) < (species j, j), and for an atom with its own image the one with R >= 0 in
-lexicographic order. Blocks of one pair of species lie together, because their matrices have one shape.
+lexicographic order. Blocks of one pair of species lie together, because their matrices have one
+shape.
 """
 
 from __future__ import annotations
@@ -158,8 +159,28 @@ class BlockPattern:
 
         species, cutoffs = np.asarray(species, dtype=np.int64), np.asarray(cutoffs, dtype=float)
         i, j, R, distance = neighbour_list(structure, 2 * float(cutoffs[species].max()))
-        keep = distance < cutoffs[species[i]] + cutoffs[species[j]]
+        # the list holds both members of each pair, and sorting half of it takes half the time
+        keep = (distance < cutoffs[species[i]] + cutoffs[species[j]]) & ~cls._is_partner(
+            species, i, j, R
+        )
         return cls.from_pairs(species, sizes, i[keep], j[keep], R[keep])
+
+    def union(self, other: BlockPattern) -> BlockPattern:
+        """All blocks of two patterns of the same atoms.
+
+        Raises
+        ------
+        InputError
+            Species or their orbitals differ.
+        """
+        if self == other:
+            return self
+        if not np.array_equal(self.species, other.species) or not np.array_equal(
+            self.sizes, other.sizes
+        ):
+            raise InputError("patterns of different atoms or orbitals have no union")
+        parts = [np.concatenate([getattr(p, name) for p in (self, other)]) for name in "ijR"]
+        return BlockPattern.from_pairs(self.species, self.sizes, *parts)
 
     @property
     def n_atoms(self) -> int:
@@ -241,16 +262,25 @@ class BlockPattern:
             Position in the pattern, -1 where the block does not exist.
         swapped : (n,) bool
             Whether the Hermitian partner is what is stored there.
+
+        Raises
+        ------
+        InputError
+            An atom does not exist.
         """
         i, j = np.atleast_1d(np.asarray(i, np.int64)), np.atleast_1d(np.asarray(j, np.int64))
         R = np.asarray(R, np.int64).reshape(-1, 3)
+        if len(i) and (min(i.min(), j.min()) < 0 or max(i.max(), j.max()) >= self.n_atoms):
+            raise InputError(
+                f"there are atoms 0 to {self.n_atoms - 1}; a block of another is sought"
+            )
         swapped = self._is_partner(self.species, i, j, R)
         a, b = np.where(swapped, j, i), np.where(swapped, i, j)
         R = np.where(swapped[:, None], -R, R)
-        inside = (abs(R) <= self._reach).all(axis=1)
+        inside = np.less_equal(abs(R), self._reach).all(axis=1)
         keys = self._encode(a, b, np.where(inside[:, None], R, 0))
         slot = np.minimum(np.searchsorted(self._sorted_keys, keys), self.n_blocks - 1)
-        found = inside & (self._sorted_keys[slot] == keys)
+        found = inside & np.equal(self._sorted_keys[slot], keys)
         return np.where(found, self._key_order[slot], -1), swapped
 
     def vectors(self, structure: Structure) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 
 A matrix is stored as X = sum_mu X_mu (x) sigma_mu with mu in (1) for no spin, (1, z) for collinear
 and (1, x, y, z) for spinors. In a real orbital basis time reversal then reads: X_1 real, X_x, X_y,
-X_z imaginary; and a rotation acts on X_1 as on a scalar and on (X_x, X_y, X_z) as on a pseudo-vector.
+X_z imaginary; and a rotation acts on X_1 as on a scalar and on (X_x, X_y, X_z) as on a
+pseudo-vector.
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ def spin_blocks(components: NDArray, kind: SpinKind) -> NDArray:
 def su2(rotation: NDArray[np.float64]) -> NDArray[np.complex128]:
     """Spinor rotation u with u sigma_a u^H = sum_b det(Q) Q_ba sigma_b.
 
-    Inversion does not act on spin, so only the proper part det(Q) Q enters. The sign of u is free; the
-    one with non-negative real trace is returned.
+    Inversion does not act on spin, so only the proper part det(Q) Q enters. The sign of u is free;
+    the one with non-negative real trace is returned.
 
     Parameters
     ----------

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_mlham.core.basis import OrbitalBasis, symbol
+from ase_mlham.core.basis import OrbitalBasis
 from ase_mlham.core.blocks import BlockMatrix
 from ase_mlham.core.pattern import BlockPattern
 from ase_mlham.core.spin import SpinKind
 from ase_mlham.core.structure import Structure
 from ase_mlham.errors import BasisError, InputError
 
-__all__ = ["OPERATORS", "LCAOSystem"]
+__all__ = ["OPERATORS", "VECTOR_OPERATORS", "LCAOSystem", "basis_pattern"]
 
 OPERATORS: Mapping[str, str] = {
     "kinetic": "kinetic energy, eV",
@@ -27,13 +27,17 @@ OPERATORS: Mapping[str, str] = {
 }
 """Names and meaning of the further operators that a system may carry."""
 
+VECTOR_OPERATORS = frozenset({"position", "gradient"})
+"""Those with the components x, y, z; the others are scalars, or spin components as H has them."""
 
+
+@final
 @dataclass(frozen=True, eq=False)
 class LCAOSystem:
     """A Kohn-Sham Hamiltonian in a local orbital basis.
 
-    A DFT output, an in-process calculation and a trained model are equal sources of one; nothing that
-    computes with it may ask which it was.
+    A DFT output, an in-process calculation and a trained model are equal sources of one; nothing
+    that computes with it may ask which it was.
 
     Parameters
     ----------
@@ -89,9 +93,16 @@ class LCAOSystem:
                 matrix.pattern.sizes, self.basis.sizes
             ):
                 raise BasisError(f"the {name} does not fit the structure and its basis")
-        for name in self.operators:
+        for name, matrix in self.operators.items():
             if name not in OPERATORS:
                 raise InputError(f"operator {name!r} is unknown; known: {', '.join(OPERATORS)}")
+            allowed = {3} if name in VECTOR_OPERATORS else {1, self.spin.n_components}
+            symmetry = -1 if name == "gradient" else 1
+            if matrix.n_components not in allowed or matrix.symmetry != symmetry:
+                raise InputError(
+                    f"the operator {name!r} has {matrix.n_components} components and symmetry "
+                    f"{matrix.symmetry}; expected {max(allowed)} and {symmetry}"
+                )
         if self.hamiltonian.n_components != self.spin.n_components:
             raise InputError(
                 f"a {self.spin.value} Hamiltonian has {self.spin.n_components} Pauli components, "
@@ -128,12 +139,13 @@ class LCAOSystem:
 
     def orbital_labels(self) -> list[tuple[int, str, int, int, int]]:
         """Of each orbital: atom, symbol, shell index on the atom, l, m."""
-        out = []
+        out: list[tuple[int, str, int, int, int]] = []
         for atom, number in enumerate(self.structure.numbers):
             entry = self.basis[int(number)]
             for index, shell in enumerate(entry.shells):
-                for m in range(-shell.l, shell.l + 1):
-                    out.append((atom, symbol(int(number)), index, shell.l, m))
+                out += [
+                    (atom, entry.symbol, index, shell.l, m) for m in range(-shell.l, shell.l + 1)
+                ]
         return out
 
     def replace(self, **changes: Any) -> LCAOSystem:
@@ -142,10 +154,12 @@ class LCAOSystem:
 
     def shift_energy(self, shift: float) -> LCAOSystem:
         """The same physics with another energy zero: H + shift * S, and the Fermi level moved."""
-        pattern = self.hamiltonian.pattern
+        # where S reaches further than H, the new H has to reach as far
+        pattern = self.hamiltonian.pattern.union(self.overlap.pattern)
         overlap = self.overlap.on_pattern(pattern)
         values: list[NDArray] = []
-        for h, s in zip(self.hamiltonian.values, overlap.values, strict=True):
+        hamiltonian = self.hamiltonian.on_pattern(pattern)
+        for h, s in zip(hamiltonian.values, overlap.values, strict=True):
             moved = h.copy()
             moved[0] += shift * s[0]
             values.append(moved)
