@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ASE", "CODATA_2018", "OPENMX", "CodeUnits"]
+__all__ = ["ASE", "CODATA_2018", "OPENMX", "PYSCF", "CodeUnits"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ class CodeUnits:
 
 
 CODATA_2018 = CodeUnits("CODATA 2018", 27.211386245988, 0.529177210903)
-"""P. J. Mohr et al., NIST recommended values (2018); PySCF uses these."""
+"""P. J. Mohr et al., NIST recommended values (2018): for everything that no code has written."""
+
+PYSCF = CodeUnits("PySCF", 27.21138602, 0.52917721092)
+"""`pyscf.data.nist` of PySCF 2: hartree of CODATA 2014, bohr of CODATA 2010."""
 
 OPENMX = CodeUnits("OpenMX", 27.2113845, 0.529177249)
 """Hard-wired in OpenMX 3.8 and 3.9."""

@@ -6,6 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# a test of drawn systems takes a second or two; `--hypothesis-profile thorough` looks longer
+settings.register_profile("quick", max_examples=20, deadline=None, print_blob=True)
+settings.register_profile("thorough", max_examples=500, deadline=None, print_blob=True)
+settings.load_profile("quick")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
