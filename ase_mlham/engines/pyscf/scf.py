@@ -1,0 +1,240 @@
+"""The self-consistency cycle, with every lattice sum done on matrices X[R, i, j].
+
+Commutator DIIS (Pulay 1982) works on H(k) in the orthonormal basis of each k-point. After the first
+iteration only the changes of D and V go through quadrature: being small, they may be single precision
+and leave out more pairs, which makes late iterations several times cheaper than the first.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_mlham.engines.pyscf.cell import Box
+from ase_mlham.engines.pyscf.grid import Quadrature, block_diameter, fft_mesh
+from ase_mlham.engines.pyscf.images import Images
+from ase_mlham.engines.pyscf.kpoints import occupations, time_reversal_mesh
+from ase_mlham.engines.pyscf.lattice_sums import kinetic_and_overlap, nonlocal_potential
+from ase_mlham.engines.pyscf.potential import LocalPotential
+from ase_mlham.errors import ConvergenceError, EngineError
+
+__all__ = ["SelfConsistency", "Tolerances"]
+
+_log = logging.getLogger(__name__)
+
+SINGULAR = 1e-6
+"""Smallest eigenvalue of S(k) below which neglected tails may let the energy collapse."""
+
+_HISTORY = 8
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """When the cycle ends; hartree, energy for the whole cell."""
+
+    energy: float
+    commutator: float
+    iterations: int
+
+
+@dataclass
+class SelfConsistency:
+    """A calculation: made by `start`, carried out by `run`.
+
+    Attributes
+    ----------
+    T, S, V_nl, H_start, H : (n_R, n, n) float
+        Kinetic, overlap, non-local, superposition and converged matrices, hartree.
+    energy : float
+        Free energy (with -T S) in hartree.
+    level : float
+        Fermi level, hartree.
+    iterations : int
+    smallest_overlap : float
+        Smallest eigenvalue of S(k) on the mesh.
+    commutator, change : float
+        Largest element of the commutator, and |dE|, in the last iteration; hartree.
+    seconds : dict
+        CPU time of the parts.
+    """
+
+    box: Box
+    xc: str
+    kmesh: tuple[int, int, int]
+    ecut_ry: float
+    sigma: float
+    eps_ao: float
+    eps_pair: float
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def start(self) -> SelfConsistency:
+        """Integrals, grid and start potential; nothing self-consistent yet."""
+        begin = time.process_time()
+        self.images = Images(self.box, self.eps_ao, block_diameter(self.box))
+        self.T, self.S = kinetic_and_overlap(self.images)
+        self.V_nl = nonlocal_potential(self.images)
+        self._half = 0.5 * (self.T + self.V_nl)  # each pair once: H = X + X^H
+        self.seconds["integrals"] = time.process_time() - begin
+        begin = time.process_time()
+        self.mesh = fft_mesh(self.box, self.ecut_ry)
+        self.quadrature = Quadrature(self.images, self.mesh, self.eps_pair)
+        self.seconds["orbitals on the grid"] = time.process_time() - begin
+        begin = time.process_time()
+        self.potential = LocalPotential(self.box, self.mesh, self.xc)
+        self.seconds["ions"] = time.process_time() - begin
+        begin = time.process_time()
+        self.k, self.weights = time_reversal_mesh(self.kmesh)
+        R = self.images.lattice_box.R
+        self._phase = np.exp(2j * np.pi * self.k @ R.T)
+        self._orthonormalise()
+        self.seconds["overlap"] = time.process_time() - begin
+        return self
+
+    # ---------------------------------------------------------------- R space and k space
+    def _to_k(self, half: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """(X + X^H)(k) of a matrix that holds each pair once, (n_k, n, n)."""
+        flat = half.reshape(len(half), -1)
+        out = np.empty((len(self.k), flat.shape[1]), dtype=complex)
+        out.real = self._phase.real @ flat
+        out.imag = self._phase.imag @ flat
+        out = out.reshape(-1, *half.shape[1:])
+        return out + out.conj().swapaxes(1, 2)
+
+    def _from_k(self, P: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """Density matrix D_ij(R) from sum_n f c_i^* c_j at each k, weights applied."""
+        flat = P.reshape(len(P), -1)
+        phase = self._phase.T * self.weights
+        D = phase.real @ flat.real - phase.imag @ flat.imag
+        return D.reshape(self.images.lattice_box.shape)
+
+    def _full(self, half: NDArray[np.float64]) -> NDArray[np.float64]:
+        return half + half[::-1].swapaxes(1, 2)
+
+    def _orthonormalise(self) -> None:
+        """X(k) with X^H S X = 1."""
+        s, u = np.linalg.eigh(self._to_k(0.5 * self.S))
+        worst = np.unravel_index(np.argmin(s), s.shape)[0]
+        self.smallest_overlap = float(s.min())
+        if self.smallest_overlap < SINGULAR:
+            where = ", ".join(f"{x:.4g}" for x in self.k[worst])
+            raise EngineError(
+                f"the overlap has eigenvalue {self.smallest_overlap:.1e} at k = ({where}); below "
+                f"{SINGULAR:.0e} the result is not to be trusted: use a basis with less diffuse "
+                "functions (basis='gth-dzvp-molopt-sr' or 'short-range'), and check that no two atoms "
+                "are too close"
+            )
+        self._X = u / np.sqrt(s)[:, None, :]
+
+    # ---------------------------------------------------------------- the cycle
+    def run(self, tolerances: Tolerances) -> SelfConsistency:
+        """Iterate to convergence.
+
+        Raises
+        ------
+        ConvergenceError
+            Tolerances were not met; the message and the attributes of the error (`iterations`,
+            `commutator`, `change`, `energy`) say what was reached.
+        """
+        begin = time.process_time()
+        V, _ = self.potential(self.potential.start_density)
+        matrix = self._half.copy()
+        self.quadrature.add_potential(matrix, V)
+        self.H_start = self._full(matrix)
+        F = self._reduce(matrix)
+        focks: list[NDArray] = []
+        errors: list[NDArray] = []
+        rho = D = None
+        relax = 1.0
+        last = np.inf
+        converged = False
+        for iteration in range(1, tolerances.iterations + 1):
+            e, c = np.linalg.eigh(F)
+            f, self.level, entropy = occupations(
+                e, self.weights, self.box.cell.nelectron / 2, self.sigma
+            )
+            n = int(np.flatnonzero((f > 1e-13).any(axis=0)).max()) + 1
+            c, root = c[:, :, :n], np.sqrt(f[:, None, :n])
+            occupied = c * root
+            orbitals = self._X @ occupied
+            D_new = self._from_k(2 * orbitals.conj() @ orbitals.swapaxes(1, 2))
+            one = 2 * float(np.vdot(D_new, self._half))
+            if D is None:
+                rho = self.quadrature.density(D_new)
+                self.quadrature.to_single()
+            else:
+                step = D_new - D
+                relax = _relaxed(D_new, step)
+                rho = rho + self.quadrature.density(step, relax)
+            D = D_new
+            V_new, local = self.potential(rho)
+            step = V_new - V
+            self.quadrature.add_potential(matrix, step, _relaxed(V_new, step))
+            V = V_new
+            F = self._reduce(matrix)
+            product = (F @ occupied) @ occupied.conj().swapaxes(1, 2)
+            error = product - product.conj().swapaxes(1, 2)
+            self.energy = one + sum(local) + self.potential.ion_energy + entropy
+            self.commutator = float(abs(error).max())
+            self.change, last = abs(self.energy - last), self.energy
+            self.iterations = iteration
+            _log.debug(
+                "iteration %d: E = %.9f Ha, dE = %.1e, commutator %.1e Ha, %.6f electrons",
+                iteration,
+                self.energy,
+                self.change,
+                self.commutator,
+                rho.sum() * self.quadrature.element,
+            )
+            converged = self.commutator < tolerances.commutator and self.change < tolerances.energy
+            if converged:
+                break
+            focks = [*focks, F][-_HISTORY:]
+            errors = [*errors, error * np.sqrt(self.weights)[:, None, None]][-_HISTORY:]
+            w = _diis(errors)
+            F = sum(x * matrix_k for x, matrix_k in zip(w, focks, strict=True))
+        self.H = self._full(matrix)
+        self.electrons = float(rho.sum() * self.quadrature.element)
+        self.eigenvalues = e
+        self.seconds["cycle"] = time.process_time() - begin
+        if not converged:
+            self._complain(tolerances)
+        return self
+
+    def _complain(self, tolerances: Tolerances) -> None:
+        error = ConvergenceError(
+            f"not converged after {self.iterations} iterations: energy changes by "
+            f"{self.change:.1e} Ha (wanted {tolerances.energy:.1e}), commutator "
+            f"{self.commutator:.1e} Ha (wanted {tolerances.commutator:.1e}); raise max_iterations, "
+            "use more k-points or a larger smearing"
+        )
+        error.iterations, error.energy = self.iterations, self.energy
+        error.commutator, error.change = self.commutator, self.change
+        raise error
+
+    def _reduce(self, half: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """H(k) in the orthonormal basis."""
+        return self._X.conj().swapaxes(1, 2) @ self._to_k(half) @ self._X
+
+
+def _relaxed(whole: NDArray, step: NDArray) -> float:
+    """How much coarser the pair threshold may be for a change than for the whole."""
+    largest = float(abs(step).max())
+    return max(1.0, 0.3 * float(abs(whole).max()) / max(largest, 1e-300))
+
+
+def _diis(errors: list[NDArray]) -> NDArray[np.float64]:
+    """Weights that minimise the combined error, summing to one."""
+    n = len(errors)
+    B = np.zeros((n + 1, n + 1))
+    B[-1, :n] = B[:n, -1] = -1.0
+    for a in range(n):
+        for b in range(a + 1):
+            B[a, b] = B[b, a] = np.vdot(errors[a], errors[b]).real
+    B[:n, :n] /= max(B[n - 1, n - 1], 1e-300)
+    right = np.zeros(n + 1)
+    right[-1] = -1.0
+    return np.linalg.lstsq(B, right, rcond=1e-14)[0][:n]

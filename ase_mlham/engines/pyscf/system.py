@@ -1,0 +1,147 @@
+"""The result as an `LCAOSystem`: eV and Å, this package's orbital order, pairs within the cut-offs."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_mlham.core import BlockMatrix, BlockPattern, LCAOSystem, OrbitalBasis, Structure
+from ase_mlham.core.system import basis_pattern
+from ase_mlham.engines.pyscf.basis_sets import core_basis, orbital_order
+from ase_mlham.engines.pyscf.functional import PSEUDO
+from ase_mlham.engines.pyscf.scf import SelfConsistency
+from ase_mlham.engines.pyscf.settings import PyscfSettings
+from ase_mlham.units import CODATA_2018
+
+__all__ = ["crystal_system", "engine_versions", "extract", "largest_outside"]
+
+HARTREE = CODATA_2018.hartree
+
+
+def engine_versions() -> dict[str, str]:
+    """Of everything that the numbers depend on."""
+    return {name: version(name) for name in ("ase-mlham", "pyscf", "numpy", "scipy")}
+
+
+def extract(
+    X: NDArray[np.float64],
+    pattern: BlockPattern,
+    reach: NDArray[np.int64],
+    order: NDArray[np.int64],
+    scale: float,
+) -> BlockMatrix:
+    """Blocks of a pattern from an array X[R, i, j] over a dense box of lattice vectors.
+
+    Parameters
+    ----------
+    X : (n_R, n, n) float
+        Orbitals in PySCF's order.
+    pattern : BlockPattern
+        What to take; all of it must lie in the box.
+    reach : (3,) int
+        The box holds R from -reach to reach.
+    order : (n,) int
+        PySCF's index of each orbital.
+    scale : float
+        Factor on the numbers.
+    """
+    size = 2 * reach + 1
+    shifted = pattern.R + reach
+    cell = (shifted[:, 0] * size[1] + shifted[:, 1]) * size[2] + shifted[:, 2]
+    values = []
+    for group in pattern.groups:
+        n_a, n_b = pattern.block_shape(group)
+        i, j = pattern.i[group.slice], pattern.j[group.slice]
+        row = order[pattern.offsets[i][:, None] + np.arange(n_a)]
+        column = order[pattern.offsets[j][:, None] + np.arange(n_b)]
+        block = X[cell[group.slice][:, None, None], row[:, :, None], column[:, None, :]]
+        values.append(scale * block[None])
+    return BlockMatrix(pattern, tuple(values))
+
+
+def largest_outside(
+    X: NDArray[np.float64], pattern: BlockPattern, reach: NDArray[np.int64]
+) -> float:
+    """Largest |element| in blocks that a pattern does not hold."""
+    start = pattern.offsets[:-1]
+    largest = np.maximum.reduceat(np.maximum.reduceat(abs(X), start, axis=1), start, axis=2)
+    size = 2 * reach + 1
+    for i, j, R in ((pattern.i, pattern.j, pattern.R), (pattern.j, pattern.i, -pattern.R)):
+        shifted = R + reach
+        cell = (shifted[:, 0] * size[1] + shifted[:, 1]) * size[2] + shifted[:, 2]
+        largest[cell, i, j] = 0.0
+    return float(largest.max())
+
+
+def crystal_system(
+    structure: Structure,
+    scf: SelfConsistency,
+    settings: PyscfSettings,
+    basis_name: str,
+    notes: tuple[str, ...],
+) -> LCAOSystem:
+    """The system of a converged periodic calculation."""
+    basis = core_basis(scf.box.cell, basis_name, settings.eps_cutoff)
+    pattern = basis_pattern(structure, basis)
+    order, reach = orbital_order(scf.box.cell), scf.images.lattice_box.reach
+
+    def take(X: NDArray[np.float64], scale: float) -> BlockMatrix:
+        return extract(X, pattern, reach, order, scale)
+
+    return LCAOSystem(
+        structure=structure,
+        basis=basis,
+        hamiltonian=take(scf.H, HARTREE),
+        overlap=take(scf.S, 1.0),
+        n_electrons=float(scf.box.cell.nelectron),
+        fermi_level=scf.level * HARTREE,
+        kpts=scf.kmesh,
+        operators={
+            "kinetic": take(scf.T, HARTREE),
+            "nonlocal": take(scf.V_nl, HARTREE),
+            "superposition": take(scf.H_start, HARTREE),
+        },
+        provenance=_provenance(structure, scf, settings, basis_name, basis, pattern),
+        warnings=notes,
+    )
+
+
+def _provenance(
+    structure: Structure,
+    scf: SelfConsistency,
+    settings: PyscfSettings,
+    basis_name: str,
+    basis: OrbitalBasis,
+    pattern: BlockPattern,
+) -> dict[str, Any]:
+    reach = scf.images.lattice_box.reach
+    out: dict[str, Any] = {
+        "source": "pyscf",
+        "method": "crystal",
+        "versions": engine_versions(),
+        "functional": settings.xc,
+        "pseudopotential": PSEUDO[settings.xc],
+        "basis": basis_name,
+        "cutoffs": {entry.symbol: entry.cutoff for entry in basis.species},
+        "ecut_ry": scf.ecut_ry,
+        "grid": list(scf.mesh),
+        "kpts": list(scf.kmesh),
+        "smearing": settings.smearing,
+        "eps_ao": settings.eps_ao,
+        "eps_pair": settings.eps_pair,
+        "eps_cutoff": settings.eps_cutoff,
+        "converged": True,
+        "iterations": scf.iterations,
+        "free_energy": scf.energy * HARTREE,
+        "energy_change": scf.change * HARTREE,
+        "commutator": scf.commutator * HARTREE,
+        "electrons_on_grid": scf.electrons,
+        "smallest_overlap_eigenvalue": scf.smallest_overlap,
+        "largest_cut_hamiltonian": largest_outside(scf.H, pattern, reach) * HARTREE,
+        "largest_cut_overlap": largest_outside(scf.S, pattern, reach),
+        "cpu_seconds": {name: round(t, 3) for name, t in scf.seconds.items()},
+    }
+    return out
