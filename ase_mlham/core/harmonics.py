@@ -1,6 +1,7 @@
 """Real spherical harmonics and how they turn.
 
-Order m = -l..l, no Condon-Shortley sign: l = 1 is y, z, x; l = 2 is xy, yz, z2, xz, x2-y2.
+Order m = -l..l, no Condon-Shortley sign: l = 1 is y, z, x; l = 2 is xy, yz, z2, xz, x2-y2. Every
+foreign convention is converted by one matrix or permutation, at the border; that of e3nn is here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from ase_mlham.errors import InputError
 
-__all__ = ["gaunt", "real_harmonics", "rotation_matrix"]
+__all__ = ["clebsch_gordan", "e3nn_matrix", "gaunt", "real_harmonics", "rotation_matrix"]
 
 
 def real_harmonics(l_max: int, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -81,7 +82,7 @@ def gaunt(l_a: int, l_b: int, l_c: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=32)
-def _sample(l: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _sample(l: int) -> tuple[NDArray, NDArray]:
     """Directions and the pseudo-inverse of Y_l on them."""
     n = 4 * (2 * l + 1)
     z = 1 - (2 * np.arange(n) + 1) / n
@@ -108,3 +109,89 @@ def rotation_matrix(l: int, rotation: NDArray[np.float64]) -> NDArray[np.float64
     points, inverse = _sample(l)
     turned = real_harmonics(l, points @ rotation.T)[:, l * l :]
     return (inverse @ turned).T
+
+
+def _complex_coupling(l_a: int, l_b: int, l_c: int) -> NDArray[np.float64]:
+    """Clebsch-Gordan coefficients <l_a m_a l_b m_b | l_c m_c> by Racah's sum."""
+    from math import factorial as f
+
+    out = np.zeros((2 * l_a + 1, 2 * l_b + 1, 2 * l_c + 1))
+    triangle = (
+        (2 * l_c + 1)
+        * f(l_c + l_a - l_b)
+        * f(l_c - l_a + l_b)
+        * f(l_a + l_b - l_c)
+        / f(l_a + l_b + l_c + 1)
+    )
+    for a in range(-l_a, l_a + 1):
+        for b in range(-l_b, l_b + 1):
+            c = a + b
+            if abs(c) > l_c:
+                continue
+            magnitude = (
+                f(l_c + c) * f(l_c - c) * f(l_a - a) * f(l_a + a) * f(l_b - b) * f(l_b + b)
+            )
+            total = 0.0
+            for t in range(l_a + l_b - l_c + 1):
+                terms = (
+                    l_a + l_b - l_c - t,
+                    l_a - a - t,
+                    l_b + b - t,
+                    l_c - l_b + a + t,
+                    l_c - l_a - b + t,
+                )
+                if min(terms) >= 0:
+                    total += (-1) ** t / (f(t) * np.prod([float(f(n)) for n in terms]))
+            out[a + l_a, b + l_b, c + l_c] = np.sqrt(triangle * magnitude) * total
+    return out
+
+
+def _real_from_complex(l: int) -> NDArray[np.complex128]:
+    """Unitary U with Y_real = U Y_complex (Condon-Shortley phase in the complex ones)."""
+    out = np.zeros((2 * l + 1, 2 * l + 1), dtype=complex)
+    out[l, l] = 1.0
+    for m in range(1, l + 1):
+        out[l + m, l + m], out[l + m, l - m] = (-1) ** m / np.sqrt(2), 1 / np.sqrt(2)
+        out[l - m, l + m], out[l - m, l - m] = -1j * (-1) ** m / np.sqrt(2), 1j / np.sqrt(2)
+    return out
+
+
+@lru_cache(maxsize=512)
+def clebsch_gordan(l_a: int, l_b: int, l_c: int) -> NDArray[np.float64]:
+    """Coupling of two real harmonics to a third degree, (2 l_a + 1, 2 l_b + 1, 2 l_c + 1).
+
+    Orthonormal: sum_ab C[a, b, c] C[a, b, d] = delta_cd. Unlike `gaunt` it does not vanish for odd
+    l_a + l_b + l_c: a p-p block, for example, has an antisymmetric part of degree 1. For even sums
+    it is a positive multiple of `gaunt` or of minus it; the tests fix which.
+
+    Raises
+    ------
+    InputError
+        The degrees do not obey the triangle rule.
+    """
+    if not abs(l_a - l_b) <= l_c <= l_a + l_b:
+        raise InputError(f"degrees {l_a}, {l_b} do not couple to {l_c}")
+    u_a, u_b, u_c = (_real_from_complex(l) for l in (l_a, l_b, l_c))
+    out = np.einsum(
+        "ax,by,cz,xyz->abc",
+        u_a.conj(),
+        u_b.conj(),
+        u_c,
+        _complex_coupling(l_a, l_b, l_c),
+        optimize=True,
+    )
+    # real harmonics make it purely real or, for odd sums, purely imaginary
+    real = out.real if (l_a + l_b + l_c) % 2 == 0 else out.imag
+    real = np.where(abs(real) < 1e-14, 0.0, real)
+    real.flags.writeable = False
+    return real
+
+
+def e3nn_matrix(l: int) -> NDArray[np.float64]:
+    """Matrix C with Y_e3nn = C Y_ours for harmonics of degree l: orthogonal, (2 l + 1, 2 l + 1).
+
+    e3nn's polar axis is y where ours is z: its harmonics of (x, y, z) are ours of (z, x, y). Hence
+    Wigner matrices are related by D_e3nn = C D_ours C^T; and e3nn called with vectors whose columns
+    are (y, z, x) gives our harmonics, in our order, without any matrix.
+    """
+    return rotation_matrix(l, np.roll(np.eye(3), 1, axis=0))
