@@ -1,0 +1,32 @@
+"""What this room registers: eigensolvers and analysers. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from ase_mlham.hooks import AnalyserSpec, SolverSpec, hookimpl
+
+__all__ = ["mlham_analysers", "mlham_solvers"]
+
+
+@hookimpl
+def mlham_solvers() -> list[SolverSpec]:
+    """Eigensolvers of the package."""
+    return [
+        SolverSpec(
+            name="dense",
+            description="LAPACK on dense matrices, k-points in parallel threads",
+            solve="ase_mlham.electronic.solvers.dense:solve",
+            guarantees="the lowest states, none missing; the only one that takes overlap_floor",
+        ),
+    ]
+
+
+@hookimpl
+def mlham_analysers() -> list[AnalyserSpec]:
+    """Properties of a system."""
+    return [
+        AnalyserSpec(
+            name="gap",
+            description="fundamental and direct gap, with k-points and spin channels",
+            analyse="ase_mlham.electronic.gap:gap",
+        ),
+    ]
