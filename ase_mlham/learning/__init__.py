@@ -1,0 +1,1 @@
+"""Train networks that predict H(R): graphs, data sets, targets, losses, metrics, model files."""

@@ -1,0 +1,55 @@
+"""What a model family must be: a configuration and a module that maps a graph to coefficients.
+
+Everything else (graphs, targets, normalisation, loss, metrics, training loop, checkpoints, model file,
+prediction, calculator, command line) is the package's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from ase_mlham.learning.graph import HamiltonianGraph
+
+__all__ = ["Coefficients", "FamilyModule"]
+
+
+class Coefficients(NamedTuple):
+    """Blocks as irreducible tensors in the order of `BlockLayout`.
+
+    Attributes
+    ----------
+    onsite : (n_atoms, n_components, n_coefficients)
+        One for each atom.
+    offsite : (n_pairs, n_components, n_coefficients)
+        One for each stored off-site block.
+    """
+
+    onsite: Tensor
+    offsite: Tensor
+
+
+@runtime_checkable
+class FamilyModule(Protocol):
+    """A `torch.nn.Module` built as `cls(config, layout, n_components)`.
+
+    Its output is dimensionless, of order one and zero on average: `learning.targets` turns it into eV.
+    In evaluation it must obey the symmetry of blocks exactly: a pair seen from the other end gives the
+    transposed block, an on-site block is its own transpose.
+    """
+
+    @property
+    def message_cutoff(self) -> float:
+        """Range of messages, Å."""
+        ...
+
+    def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
+        """What depends on the structure alone and may be kept between training steps."""
+        ...
+
+    def __call__(
+        self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None = None
+    ) -> Coefficients:
+        """Predict. In training mode a module may evaluate pairs in one random direction."""
+        ...

@@ -1,0 +1,41 @@
+"""Functions of distance: Bessel basis and smooth cut-off."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["BesselBasis", "cosine_cutoff"]
+
+
+def cosine_cutoff(distance: Tensor, cutoff: float) -> Tensor:
+    """Envelope 1 at zero and 0, with zero slope, at the cut-off; zero beyond."""
+    x = (distance / cutoff).clamp(max=1.0)
+    return 0.5 * (1.0 + torch.cos(math.pi * x))
+
+
+class BesselBasis(nn.Module):
+    """Radial Bessel functions sin(n pi r / r_c) / r with a cosine envelope (HamGNN eq. 19).
+
+    Normalised so that each function is of order one.
+
+    Parameters
+    ----------
+    n : int
+        Number of functions.
+    cutoff : float
+        r_c in Å.
+    """
+
+    def __init__(self, n: int, cutoff: float) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.register_buffer("order", torch.arange(1, n + 1), persistent=False)
+
+    def forward(self, distance: Tensor) -> Tensor:
+        """(n_edges,) to (n_edges, n)."""
+        x = (distance / self.cutoff).clamp(max=1.0)[:, None]
+        wave = torch.sin(math.pi * self.order.to(x.dtype) * x) / (x * math.sqrt(10.0))
+        return wave * cosine_cutoff(distance, self.cutoff)[:, None]

@@ -1,0 +1,427 @@
+"""What a network predicts: H less a baseline, scaled to order one.
+
+The baseline has three parts. Operators that are exact without learning (the kinetic energy) are
+subtracted as matrices. Off site, two-centre tables t(d) for every shell pair and degree are
+fitted in the edge frame. On site, a linear sum over neighbours. The tables of different pairs of
+elements share a common part and depart from it only where there are data: free tables are harmful
+at the distances that a pair of elements lacks in training.
+
+The Hamiltonian is defined up to mu S, so one shift mu for each training structure is fitted
+together with the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ase_mlham.core.harmonics import real_harmonics
+from ase_mlham.learning.family import Coefficients
+from ase_mlham.learning.graph import HamiltonianGraph
+from ase_mlham.learning.layout import BlockLayout
+
+__all__ = ["TargetConfig", "TargetTransform", "TrainingExample"]
+
+
+@dataclass(frozen=True)
+class TargetConfig:
+    """Choices of the baseline.
+
+    Attributes
+    ----------
+    operators : tuple of str
+        Matrices subtracted before anything is fitted, names as in `core.system.OPERATORS`.
+    n_splines : int
+        Functions of distance in a two-centre table.
+    onsite_cutoff : float
+        Range of the linear on-site sums, Å. Longer ones fit better and carry over worse.
+    n_onsite_splines : int
+        Functions of distance in them.
+    pair_cutoff : float
+        Range of the network's part of off-site blocks, Å; beyond it the tables are all there is.
+    smoothness, sharing, ridge : float
+        Penalties, relative to the data: on the curvature of tables, on departures from the table
+        that is common to all pairs of elements, and on size.
+    bin_width : float
+        Of the histogram of training distances and of the scale table, Å.
+    """
+
+    operators: tuple[str, ...] = ("kinetic",)
+    n_splines: int = 24
+    onsite_cutoff: float = 5.0
+    n_onsite_splines: int = 9
+    pair_cutoff: float = 7.4
+    smoothness: float = 1e-4
+    sharing: float = 3e-3
+    ridge: float = 1e-9
+    bin_width: float = 0.2
+
+
+@dataclass(frozen=True)
+class TrainingExample:
+    """One structure to fit or train on.
+
+    Attributes
+    ----------
+    graph : HamiltonianGraph
+        Double precision vectors give the best tables.
+    target : Coefficients
+        Of H less the baseline operators, eV.
+    overlap : Coefficients
+        Of S, on the same pairs.
+    """
+
+    graph: HamiltonianGraph
+    target: Coefficients
+    overlap: Coefficients
+
+
+def _spline_basis(distance: Tensor, knots: Tensor) -> Tensor:
+    """Cubic B-splines on uniform knots, (n, n_knots); zero outside their support."""
+    step = knots[1] - knots[0]
+    u = (distance[:, None] - knots[None, :]).abs() / step
+    inner = 2.0 / 3.0 - u * u + 0.5 * u**3
+    outer = (2.0 - u).clamp(min=0.0) ** 3 / 6.0
+    return torch.where(u < 1.0, inner, outer)
+
+
+def _normalised_harmonics(layout: BlockLayout, vectors: Tensor) -> Tensor:
+    """sqrt(4 pi / (2 L + 1)) Y_LM, whose squares sum to one over M."""
+    y = real_harmonics(layout.l_max, vectors.detach().cpu().double().numpy())
+    scale = np.concatenate(
+        [np.full(2 * L + 1, np.sqrt(4 * np.pi / (2 * L + 1))) for L in range(layout.l_max + 1)]
+    )
+    return torch.from_numpy(y * scale).to(vectors)
+
+
+def _inner(layout_weight: float, a: Coefficients, b: Coefficients) -> float:
+    """Sum over both members of each Hermitian pair."""
+    onsite = (a.onsite * b.onsite).sum()
+    return float(onsite + layout_weight * (a.offsite * b.offsite).sum())
+
+
+class TargetTransform(nn.Module):
+    """Between Hamiltonians in eV and the dimensionless output of a network.
+
+    Parameters
+    ----------
+    layout : BlockLayout
+        Irreps of the blocks.
+    config : TargetConfig
+        Choices; `cutoff` is the longest distance of a pair.
+    cutoff : float
+        Where all tables end, Å: the longest pair of the basis.
+    """
+
+    def __init__(self, layout: BlockLayout, config: TargetConfig, cutoff: float) -> None:
+        super().__init__()
+        self.layout, self.config, self.cutoff = layout, config, float(cutoff)
+        n_species = len(layout.basis.species)
+        n_channels = layout.n_channels
+        n_bins = int(np.ceil(cutoff / config.bin_width))
+        # the last two splines vanish with value and slope at the end of the range
+        step = cutoff / (config.n_splines + 2)
+        self.register_buffer("knots", step * (1.0 + torch.arange(config.n_splines)).double())
+        onsite_step = config.onsite_cutoff / (config.n_onsite_splines + 2)
+        self.register_buffer(
+            "onsite_knots", onsite_step * (1.0 + torch.arange(config.n_onsite_splines)).double()
+        )
+        for name, shape in (
+            ("tables", (n_species, n_species, config.n_splines, n_channels)),
+            ("onsite_constant", (n_species, n_channels)),
+            ("onsite_tables", (n_species, n_species, config.n_onsite_splines, n_channels)),
+            ("offsite_scale", (n_bins + 1, n_channels)),
+            ("onsite_scale", (n_channels,)),
+            ("histogram", (n_species, n_species, n_bins)),
+        ):
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        harmonic = np.empty(layout.n_coefficients, dtype=np.int64)
+        natural = np.empty(layout.n_coefficients)
+        for L, entries in enumerate(layout.channels):
+            rows = np.arange(layout.starts[L], layout.starts[L + 1])
+            harmonic[rows] = L * L + (rows - layout.starts[L]) // len(entries)
+            natural[rows] = np.tile([float(c.natural) for c in entries], 2 * L + 1)
+        reverse_index, reverse_sign = layout.reversal
+        for name, values in (
+            ("harmonic_of", harmonic),
+            ("natural", natural),
+            ("channel_of", layout.channel_of),
+            ("reverse_index", reverse_index),
+            ("reverse_sign", reverse_sign),
+        ):
+            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(values)), False)
+
+    def to_config(self) -> dict[str, object]:
+        """Plain values from which an empty transform is made again."""
+        return {"config": asdict(self.config), "cutoff": self.cutoff}
+
+    # ------------------------------------------------------------------ baseline
+    def _tables_at(self, graph: HamiltonianGraph) -> Tensor:
+        """Two-centre part of off-site coefficients, (n_pairs, n_coefficients)."""
+        vectors = graph.pair_vectors
+        dtype = vectors.dtype
+        basis = _spline_basis(vectors.norm(dim=1), self.knots.to(dtype))
+        harmonics = _normalised_harmonics(self.layout, vectors)
+        out = vectors.new_zeros(len(vectors), self.layout.n_coefficients)
+        n_species = len(self.tables)
+        kind = graph.species[graph.pair_i] * n_species + graph.species[graph.pair_j]
+        for pair in range(n_species * n_species):
+            rows = torch.nonzero(kind == pair).squeeze(1)
+            if len(rows):
+                table = self.tables[pair // n_species, pair % n_species].to(dtype)
+                out[rows] = (basis[rows] @ table)[:, self.channel_of]
+        return out * harmonics[:, self.harmonic_of] * self.natural.to(dtype)
+
+    def _onsite_at(self, graph: HamiltonianGraph) -> Tensor:
+        """Linear on-site part, (n_atoms, n_coefficients)."""
+        dtype = graph.message_vectors.dtype
+        n_species, n_channels = self.onsite_constant.shape
+        features = self._onsite_features(graph)
+        out = graph.message_vectors.new_zeros(graph.n_atoms, self.layout.n_coefficients)
+        for species in range(n_species):
+            rows = torch.nonzero(graph.species == species).squeeze(1)
+            if len(rows):
+                table = self.onsite_tables[species].reshape(-1, n_channels).to(dtype)
+                flat = features[rows].flatten(2)
+                values = flat @ table
+                values[:, 0] += self.onsite_constant[species].to(dtype)
+                out[rows] = values[:, self.harmonic_of, self.channel_of]
+        return out * self.natural.to(dtype)
+
+    def _onsite_features(self, graph: HamiltonianGraph) -> Tensor:
+        """Sum over neighbours of spline(d) Y_LM, (n_atoms, harmonics, n_species, n_splines)."""
+        vectors = graph.message_vectors
+        distance = vectors.norm(dim=1)
+        near = torch.nonzero(distance < self.config.onsite_cutoff).squeeze(1)
+        vectors, distance = vectors[near], distance[near]
+        basis = _spline_basis(distance, self.onsite_knots.to(vectors.dtype))
+        harmonics = _normalised_harmonics(self.layout, vectors)
+        n_species = len(self.onsite_constant)
+        size = harmonics.shape[1]
+        out = vectors.new_zeros(graph.n_atoms * n_species, size, basis.shape[1])
+        slot = graph.message_i[near] * n_species + graph.species[graph.message_j[near]]
+        out.index_add_(0, slot, harmonics[:, :, None] * basis[:, None, :])
+        return out.view(graph.n_atoms, n_species, size, -1).transpose(1, 2)
+
+    def baseline(self, graph: HamiltonianGraph) -> Coefficients:
+        """Fitted part of the target in eV, without the operators."""
+        return Coefficients(self._onsite_at(graph)[:, None], self._tables_at(graph)[:, None])
+
+    def scales(self, graph: HamiltonianGraph) -> tuple[Tensor, Tensor]:
+        """What one unit of network output means in eV, for every coefficient."""
+        vectors = graph.pair_vectors
+        position = (vectors.norm(dim=1) / self.config.bin_width).clamp(
+            max=float(len(self.offsite_scale) - 1) - 1e-6
+        )
+        low = position.floor()
+        t = (position - low)[:, None]
+        table = self.offsite_scale.to(vectors.dtype)
+        index = low.long()
+        scale = (1 - t) * table[index] + t * table[index + 1]
+        onsite = self.onsite_scale.to(vectors.dtype)[self.channel_of]
+        return onsite.expand(graph.n_atoms, -1), scale[:, self.channel_of]
+
+    def normalise(self, graph: HamiltonianGraph, target: Coefficients) -> Coefficients:
+        """Coefficients in eV (operators already subtracted) to network units."""
+        base = self.baseline(graph)
+        onsite, offsite = self.scales(graph)
+        return Coefficients(
+            (target.onsite - base.onsite) / onsite[:, None],
+            (target.offsite - base.offsite) / offsite[:, None],
+        )
+
+    def restore(self, graph: HamiltonianGraph, output: Coefficients) -> Coefficients:
+        """Network output to coefficients in eV (operators still to be added)."""
+        base = self.baseline(graph)
+        onsite, offsite = self.scales(graph)
+        return Coefficients(
+            base.onsite + onsite[:, None] * output.onsite,
+            base.offsite + offsite[:, None] * output.offsite,
+        )
+
+    # ------------------------------------------------------------------ fit
+    def fit(self, examples: Sequence[TrainingExample], rounds: int = 4) -> NDArray[np.float64]:
+        """Fit tables, scales and histogram to training structures.
+
+        Returns
+        -------
+        (n_examples,) float
+            The shift mu of each structure, eV: its target is H - mu S.
+        """
+        shifts = np.zeros(len(examples))
+        for step in range(rounds):
+            self._fit_tables(examples, shifts)
+            if step == rounds - 1:
+                break
+            for n, example in enumerate(examples):
+                base = self.baseline(example.graph)
+                rest = Coefficients(
+                    example.target.onsite - base.onsite, example.target.offsite - base.offsite
+                )
+                shifts[n] = _inner(2.0, rest, example.overlap) / _inner(
+                    2.0, example.overlap, example.overlap
+                )
+        self._fit_scales(examples, shifts)
+        return shifts
+
+    def _fit_tables(self, examples: Sequence[TrainingExample], shifts: NDArray) -> None:
+        n_species, _, n_splines, n_channels = self.tables.shape
+        n_pairs = n_species * n_species
+        gram = torch.zeros(n_pairs, n_splines, n_splines, dtype=torch.float64)
+        moment = torch.zeros(n_pairs, n_splines, n_channels, dtype=torch.float64)
+        n_on = self.onsite_tables.shape[2] * n_species
+        # degrees couple only through the constant of L = 0, which rides along as one more feature
+        on_gram = torch.zeros(
+            n_species, self.layout.l_max + 1, n_on + 1, n_on + 1, dtype=torch.float64
+        )
+        on_moment = torch.zeros(n_species, n_on + 1, n_channels, dtype=torch.float64)
+        for example, mu in zip(examples, shifts, strict=True):
+            graph = example.graph
+            rest = (example.target.offsite - mu * example.overlap.offsite)[:, 0].double()
+            vectors = graph.pair_vectors.double()
+            harmonics = _normalised_harmonics(self.layout, vectors)[:, self.harmonic_of]
+            basis = _spline_basis(vectors.norm(dim=1), self.knots)
+            forward = graph.species[graph.pair_i] * n_species + graph.species[graph.pair_j]
+            backward = graph.species[graph.pair_j] * n_species + graph.species[graph.pair_i]
+            # the harmonics of the reversed edge carry (-1)^L, which the sum over M must see
+            parity = (-1.0) ** torch.from_numpy(self._degree_of_coefficient())
+            reverse = rest[:, self.reverse_index] * self.reverse_sign * parity
+            for kind, values in ((forward, rest), (backward, reverse)):
+                along = self._sum_over_components(values * harmonics * self.natural)
+                for pair in range(n_pairs):
+                    rows = torch.nonzero(kind == pair).squeeze(1)
+                    if len(rows):
+                        gram[pair] += basis[rows].T @ basis[rows]
+                        moment[pair] += basis[rows].T @ along[rows]
+            self._collect_onsite(example, mu, on_gram, on_moment)
+        self._solve_tables(gram, moment)
+        self._solve_onsite(on_gram, on_moment)
+
+    def _degree_of_coefficient(self) -> NDArray[np.int64]:
+        return np.sqrt(self.harmonic_of.numpy()).astype(np.int64)
+
+    def _sum_over_components(self, values: Tensor) -> Tensor:
+        """Sum the coefficients of each channel over M: (n, n_channels)."""
+        out = values.new_zeros(len(values), self.layout.n_channels)
+        return out.index_add_(1, self.channel_of, values)
+
+    def _solve_tables(self, gram: Tensor, moment: Tensor) -> None:
+        n_species, _, n_splines, n_channels = self.tables.shape
+        n_pairs = n_species * n_species
+        config = self.config
+        weight = float(gram.diagonal(dim1=1, dim2=2).sum() / n_splines)
+        second = torch.zeros(n_splines - 2, n_splines, dtype=torch.float64)
+        for row in range(n_splines - 2):
+            second[row, row : row + 3] = torch.tensor([1.0, -2.0, 1.0])
+        smooth = config.smoothness * weight * second.T @ second
+        ridge = config.ridge * weight * torch.eye(n_splines, dtype=torch.float64)
+        # unknowns: the common table, then the departure of each pair of elements
+        size = (1 + n_pairs) * n_splines
+        system = torch.zeros(size, size, dtype=torch.float64)
+        right = torch.zeros(size, n_channels, dtype=torch.float64)
+        common = slice(0, n_splines)
+        system[common, common] = gram.sum(0) + smooth + ridge
+        right[common] = moment.sum(0)
+        share = config.sharing * weight / n_pairs * torch.eye(n_splines, dtype=torch.float64)
+        for pair in range(n_pairs):
+            own = slice((1 + pair) * n_splines, (2 + pair) * n_splines)
+            system[own, own] = gram[pair] + share + smooth
+            system[common, own] = gram[pair]
+            system[own, common] = gram[pair]
+            right[own] = moment[pair]
+        solution = torch.linalg.solve(system, right)
+        tables = solution[common] + solution[n_splines:].view(n_pairs, n_splines, n_channels)
+        self.tables.copy_(tables.view(n_species, n_species, n_splines, n_channels))
+
+    def _collect_onsite(
+        self, example: TrainingExample, mu: float, gram: Tensor, moment: Tensor
+    ) -> None:
+        graph = example.graph
+        values = (example.target.onsite - mu * example.overlap.onsite)[:, 0].double()
+        values = values * self.natural
+        features = self._onsite_features(graph.to("cpu", torch.float64)).flatten(2)
+        constant = torch.zeros(*features.shape[:2], 1, dtype=torch.float64)
+        constant[:, 0] = 1.0
+        features = torch.cat([features, constant], 2)
+        for species in range(len(gram)):
+            rows = torch.nonzero(graph.species == species).squeeze(1)
+            if not len(rows):
+                continue
+            for L in range(self.layout.l_max + 1):
+                x = features[rows, L * L : (L + 1) ** 2].flatten(0, 1)
+                gram[species, L] += x.T @ x
+            start = self.layout.starts
+            first = 0
+            for L, entries in enumerate(self.layout.channels):
+                x = features[rows, L * L : (L + 1) ** 2].flatten(0, 1)
+                y = values[rows, start[L] : start[L + 1]].view(-1, len(entries))
+                moment[species, :, first : first + len(entries)] += x.T @ y
+                first += len(entries)
+
+    def _solve_onsite(self, gram: Tensor, moment: Tensor) -> None:
+        n_species = len(gram)
+        size = gram.shape[-1]
+        for species in range(n_species):
+            first = 0
+            for L, entries in enumerate(self.layout.channels):
+                matrix = gram[species, L]
+                scale = float(matrix.diagonal()[:-1].mean())
+                if scale == 0.0:
+                    first += len(entries)
+                    continue
+                penalty = 1e-4 * scale * torch.eye(size, dtype=torch.float64)
+                penalty[-1, -1] = 1e-12 * scale + (0.0 if L == 0 else 1.0)
+                solution = torch.linalg.solve(
+                    matrix + penalty, moment[species, :, first : first + len(entries)]
+                )
+                shape = self.onsite_tables.shape[1:3]
+                self.onsite_tables[species, :, :, first : first + len(entries)] = solution[
+                    :-1
+                ].view(*shape, -1)
+                self.onsite_constant[species, first : first + len(entries)] = (
+                    solution[-1] if L == 0 else 0.0
+                )
+                first += len(entries)
+
+    def _fit_scales(self, examples: Sequence[TrainingExample], shifts: NDArray) -> None:
+        n_bins = self.histogram.shape[2]
+        width = self.config.bin_width
+        n_channels = self.layout.n_channels
+        squares = torch.zeros(n_bins, n_channels, dtype=torch.float64)
+        counts = torch.zeros(n_bins, dtype=torch.float64)
+        onsite = torch.zeros(n_channels, dtype=torch.float64)
+        n_atoms = 0
+        components = torch.zeros(n_channels, dtype=torch.float64)
+        components.index_add_(
+            0, self.channel_of, torch.ones(len(self.channel_of), dtype=torch.float64)
+        )
+        self.histogram.zero_()
+        for example, mu in zip(examples, shifts, strict=True):
+            graph = example.graph
+            base = self.baseline(graph)
+            rest = example.target.offsite - mu * example.overlap.offsite - base.offsite
+            bins = (graph.pair_vectors.norm(dim=1) / width).long().clamp(max=n_bins - 1)
+            squares.index_add_(0, bins, self._sum_over_components(rest[:, 0].double() ** 2))
+            counts.index_add_(0, bins, torch.ones(len(bins), dtype=torch.float64))
+            rest = example.target.onsite - mu * example.overlap.onsite - base.onsite
+            onsite += self._sum_over_components(rest[:, 0].double() ** 2).sum(0)
+            n_atoms += graph.n_atoms
+            a, b = graph.species[graph.pair_i], graph.species[graph.pair_j]
+            ones = torch.ones(len(bins), dtype=torch.float64)
+            self.histogram.index_put_((a, b, bins), ones, accumulate=True)
+            self.histogram.index_put_((b, a, bins), ones, accumulate=True)
+        # neighbouring bins lend to one another: a bin with few pairs must not have a wild scale
+        kernel = torch.exp(
+            -0.5 * ((torch.arange(n_bins)[:, None] - torch.arange(n_bins)[None]) / 2.0) ** 2
+        ).double()
+        total = (kernel @ counts).clamp(min=1e-12)[:, None] * components
+        rms = torch.sqrt(kernel @ squares / total)
+        floor = 1e-6
+        edges = torch.cat([rms[:1], 0.5 * (rms[1:] + rms[:-1]), rms[-1:]])
+        self.offsite_scale.copy_(edges.clamp(min=floor))
+        self.onsite_scale.copy_(torch.sqrt(onsite / (n_atoms * components)).clamp(min=floor))

@@ -1,0 +1,313 @@
+"""The HamGNN network, its tensor products evaluated in the frames of the edges.
+
+Orbital convolutions refine the features of the atoms; a pair interaction mixes the features of two
+atoms along their edge; on-site and off-site layers turn both into the irreducible parts of the
+blocks of H, which are symmetrised at the end (Y. Zhong et al., npj Comput. Mater. 9, 182 (2023),
+eqs. 19-23). Every map is equivariant under rotations and reflections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ase_mlham.learning.family import Coefficients
+from ase_mlham.learning.graph import HamiltonianGraph
+from ase_mlham.learning.layout import BlockLayout
+from ase_mlham.learning.nn.features import (
+    Channels,
+    FrameGate,
+    Gate,
+    IrrepLinear,
+    NormActivation,
+)
+from ase_mlham.learning.nn.frames import EdgeFrames, Frames
+from ase_mlham.learning.nn.radial import BesselBasis, cosine_cutoff
+from ase_mlham.learning.nn.so2 import SO2Linear
+
+__all__ = ["HamGNN", "HamGNNConfig"]
+
+
+@dataclass(frozen=True)
+class HamGNNConfig:
+    """Size of the network.
+
+    Attributes
+    ----------
+    natural, other : int
+        Channels of every degree with parity (-1)^l, and with the opposite one.
+    l_max : int
+        Largest degree of the features; at least the largest degree in a block.
+    layers : int
+        Orbital convolutions.
+    bessel : int
+        Radial functions.
+    hidden : int
+        Width of the radial networks.
+    message_cutoff : float
+        Range of the convolutions, Å.
+    pair_cutoff : float
+        Range of the predicted pairs, Å; beyond it the output is zero.
+    chunk : int
+        Pairs evaluated at once in prediction, which bounds the memory.
+    """
+
+    natural: int = 32
+    other: int = 12
+    l_max: int = 4
+    layers: int = 3
+    bessel: int = 16
+    hidden: int = 64
+    message_cutoff: float = 5.0
+    pair_cutoff: float = 7.4
+    chunk: int = 4096
+
+
+def _n_paths(l_max: int) -> int:
+    """Pairs of a degree l and an order |m| <= l."""
+    return (l_max + 1) * (l_max + 2) // 2
+
+
+class EdgeWeights(nn.Module):
+    """Weights of an edge from its length, its elements and the invariants of its atoms."""
+
+    def __init__(self, config: HamGNNConfig, n_species: int, cutoff: float, n_out: int) -> None:
+        super().__init__()
+        self.bessel = BesselBasis(config.bessel, cutoff)
+        self.cutoff = cutoff
+        self.radial = nn.Linear(config.bessel, config.hidden)
+        self.species = nn.Embedding(n_species * n_species, config.hidden)
+        self.receiver = nn.Linear(config.natural, config.hidden, bias=False)
+        self.sender = nn.Linear(config.natural, config.hidden, bias=False)
+        self.middle = nn.Linear(config.hidden, config.hidden)
+        self.last = nn.Linear(config.hidden, n_out)
+        self.n_species = n_species
+
+    def forward(self, x: Tensor, kind: Tensor, edge: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Weights (n_edges, n_out), zero with zero slope at the cut-off."""
+        i, j, distance = edge
+        invariants = x[:, 0, : self.receiver.in_features]
+        pair = kind[i] * self.n_species + kind[j]
+        hidden = self.radial(self.bessel(distance)) + self.species(pair)
+        hidden = hidden + self.receiver(invariants).index_select(0, i)
+        hidden = hidden + self.sender(invariants).index_select(0, j)
+        hidden = nn.functional.silu(self.middle(nn.functional.silu(hidden)))
+        return self.last(hidden) * cosine_cutoff(distance, self.cutoff)[:, None]
+
+
+class OrbitalConvolution(nn.Module):
+    """Message passing of features along edges and their update (eqs. 20, 21)."""
+
+    def __init__(self, config: HamGNNConfig, n_species: int, neighbours: float) -> None:
+        super().__init__()
+        channels = Channels(config.natural, config.other)
+        self.channels, self.neighbours = channels, neighbours
+        self.weights = EdgeWeights(
+            config, n_species, config.message_cutoff, _n_paths(config.l_max) * channels.total
+        )
+        self.mix = SO2Linear(config.l_max, channels, config.l_max, channels)
+        self.linear = IrrepLinear(config.l_max, channels, channels)
+        self.gate = Gate(config.l_max, channels)
+
+    def messages(
+        self, x: Tensor, kind: Tensor, edge: tuple[Tensor, Tensor, Tensor], frames: Frames
+    ) -> Tensor:
+        """Messages along edges, (n_edges, rows, channels)."""
+        natural = self.channels.natural
+        weights = self.weights(x, kind, edge)
+        y = frames.into(x.index_select(0, edge[1]), natural)
+        return frames.out_of(self.mix(y, weights), natural)
+
+    def update(self, x: Tensor, received: Tensor) -> Tensor:
+        """New features of the atoms."""
+        return x + self.gate(self.linear(received / self.neighbours))
+
+
+class ResidualBlock(nn.Module):
+    """Equivariant perceptron with a shortcut, for the on-site layer."""
+
+    def __init__(self, l_max: int, channels: Channels) -> None:
+        super().__init__()
+        self.first = IrrepLinear(l_max, channels, channels)
+        self.gate = Gate(l_max, channels)
+        self.norm = NormActivation(l_max, channels)
+        self.second = IrrepLinear(l_max, channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape as the input."""
+        return x + self.second(self.norm(self.gate(self.first(x))))
+
+
+class HamGNN(nn.Module):
+    """Graph to the irreducible parts of H.
+
+    Parameters
+    ----------
+    config : HamGNNConfig
+        Sizes.
+    layout : BlockLayout
+        Irreps of the blocks.
+    n_components : int
+        Pauli components to predict; the spinor heads will need more than one.
+    """
+
+    def __init__(self, config: HamGNNConfig, layout: BlockLayout, n_components: int = 1) -> None:
+        super().__init__()
+        if n_components != 1:
+            raise ValueError("this version of HamGNN predicts real matrices without spin")
+        if config.l_max < layout.l_max:
+            raise ValueError(f"l_max {config.l_max} is below the {layout.l_max} of the blocks")
+        self.config = config
+        n_species = len(layout.basis.species)
+        channels = Channels(config.natural, config.other)
+        self.channels = channels
+        self.embedding = nn.Embedding(n_species, config.natural)
+        self.frames = EdgeFrames(config.l_max)
+        self.convolutions = nn.ModuleList(
+            OrbitalConvolution(config, n_species, 5.0) for _ in range(config.layers)
+        )
+        self.onsite_block = ResidualBlock(config.l_max, channels)
+        self.pair_bra = IrrepLinear(config.l_max, channels, channels)
+        self.pair_ket = IrrepLinear(config.l_max, channels, channels)
+        self.pair_weights = EdgeWeights(
+            config, n_species, config.pair_cutoff, _n_paths(config.l_max) * channels.total
+        )
+        self.pair_first = SO2Linear(config.l_max, channels, config.l_max, channels)
+        self.pair_gate = FrameGate(config.l_max, channels)
+        natural = max(layout.multiplicity(L, natural=True) for L in range(layout.l_max + 1))
+        other = max(layout.multiplicity(L, natural=False) for L in range(layout.l_max + 1))
+        head = Channels(natural, other)
+        self.head = head
+        self.pair_last = SO2Linear(config.l_max, channels, config.l_max, head)
+        self.onsite_last = IrrepLinear(config.l_max, channels, head)
+        index = torch.empty(layout.n_coefficients, dtype=torch.int64)
+        for L, entries in enumerate(layout.channels):
+            n_natural = layout.multiplicity(L, natural=True)
+            for n in range(len(entries)):
+                column = n if n < n_natural else head.natural + n - n_natural
+                for M in range(2 * L + 1):
+                    index[layout.starts[L] + M * len(entries) + n] = (
+                        L * L + M
+                    ) * head.total + column
+        reverse_index, reverse_sign = layout.reversal
+        self.register_buffer("select", index, persistent=False)
+        self.register_buffer("reverse_index", torch.from_numpy(reverse_index), persistent=False)
+        self.register_buffer("reverse_sign", torch.from_numpy(reverse_sign), persistent=False)
+
+    @property
+    def message_cutoff(self) -> float:
+        """Range of messages, Å."""
+        return self.config.message_cutoff
+
+    def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
+        """Edge frames of messages, and of pairs in both directions."""
+        near = graph.pair_vectors.norm(dim=1) < self.config.pair_cutoff
+        vectors = graph.pair_vectors[near]
+        messages = self.frames(graph.message_vectors)
+        pairs = self.frames(torch.cat([vectors, -vectors]))
+        return {
+            "message_natural": messages.natural,
+            "message_other": messages.other,
+            "pairs": torch.nonzero(near).squeeze(1),
+            "pair_natural": pairs.natural,
+            "pair_other": pairs.other,
+        }
+
+    def atom_features(
+        self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None
+    ) -> Tensor:
+        """Features of the atoms after all convolutions, (n_atoms, rows, channels)."""
+        rows = (self.config.l_max + 1) ** 2
+        x = graph.message_vectors.new_zeros(graph.n_atoms, rows, self.channels.total)
+        x[:, 0, : self.channels.natural] = self.embedding(graph.species)
+        n_edges = len(graph.message_i)
+        step = n_edges if precomputed is not None else self.config.chunk
+        for convolution in self.convolutions:
+            received = torch.zeros_like(x)
+            for start in range(0, n_edges, max(step, 1)):
+                part = slice(start, start + step)
+                vectors = graph.message_vectors[part]
+                if precomputed is None:
+                    frames = self.frames(vectors)
+                else:
+                    frames = Frames(precomputed["message_natural"], precomputed["message_other"])
+                edge = (graph.message_i[part], graph.message_j[part], vectors.norm(dim=1))
+                messages = convolution.messages(x, graph.species, edge, frames)
+                received = received.index_add(0, edge[0], messages)
+            x = convolution.update(x, received)
+        return x
+
+    def _coefficients(self, y: Tensor) -> Tensor:
+        """Coefficients from head features [n, rows, head channels]."""
+        return y.flatten(1).index_select(1, self.select)
+
+    def _pairs(
+        self,
+        nodes: tuple[Tensor, Tensor, Tensor],
+        kind: Tensor,
+        edge: tuple[Tensor, Tensor, Tensor],
+        frames: Frames,
+    ) -> Tensor:
+        """Coefficients of directed pairs (eq. 22 and the off-site layer)."""
+        x, bra, ket = nodes
+        i, j, distance = edge
+        weights = self.pair_weights(x, kind, edge)
+        y = frames.into(bra.index_select(0, i) + ket.index_select(0, j), self.channels.natural)
+        y = self.pair_last(self.pair_gate(self.pair_first(y, weights)))
+        y = y * cosine_cutoff(distance, self.config.pair_cutoff)[:, None, None]
+        return self._coefficients(frames.out_of(y, self.head.natural))
+
+    def _reverse(self, coefficients: Tensor) -> Tensor:
+        return coefficients[:, self.reverse_index] * self.reverse_sign.to(coefficients.dtype)
+
+    def forward(
+        self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None = None
+    ) -> Coefficients:
+        """Predict; in training each pair is evaluated in one direction, drawn at random."""
+        x = self.atom_features(graph, precomputed)
+        onsite = self.onsite_last(self.onsite_block(x))
+        onsite = self._coefficients(onsite)
+        onsite = 0.5 * (onsite + self._reverse(onsite))
+        nodes = (x, self.pair_bra(x), self.pair_ket(x))
+        out = x.new_zeros(graph.n_pairs, onsite.shape[1])
+        if precomputed is None:
+            near = graph.pair_vectors.norm(dim=1) < self.config.pair_cutoff
+            selected = torch.nonzero(near).squeeze(1)
+        else:
+            selected = precomputed["pairs"]
+        whole = self.training or precomputed is not None
+        step = len(selected) if whole else self.config.chunk
+        parts = []
+        for start in range(0, len(selected), max(step, 1)):
+            rows = selected[start : start + step]
+            parts.append(self._part(graph, nodes, rows, precomputed))
+        if parts:
+            out = out.index_copy(0, selected, torch.cat(parts))
+        return Coefficients(onsite[:, None], out[:, None])
+
+    def _part(
+        self,
+        graph: HamiltonianGraph,
+        nodes: tuple[Tensor, Tensor, Tensor],
+        rows: Tensor,
+        precomputed: dict[str, Tensor] | None,
+    ) -> Tensor:
+        """Coefficients of some pairs, in their stored direction."""
+        i, j, vectors = graph.pair_i[rows], graph.pair_j[rows], graph.pair_vectors[rows]
+        distance = vectors.norm(dim=1)
+        if precomputed is None:
+            frames = self.frames(torch.cat([vectors, -vectors]))
+        else:
+            frames = Frames(precomputed["pair_natural"], precomputed["pair_other"])
+        n = len(rows)
+        if self.training:
+            turned = torch.rand(n, device=vectors.device) < 0.5
+            frames = frames.rows(torch.arange(n, device=vectors.device) + n * turned)
+            edge = (torch.where(turned, j, i), torch.where(turned, i, j), distance)
+            value = self._pairs(nodes, graph.species, edge, frames)
+            return torch.where(turned[:, None], self._reverse(value), value)
+        one = self._pairs(nodes, graph.species, (i, j, distance), frames.rows(slice(0, n)))
+        two = self._pairs(nodes, graph.species, (j, i, distance), frames.rows(slice(n, None)))
+        return 0.5 * (one + self._reverse(two))

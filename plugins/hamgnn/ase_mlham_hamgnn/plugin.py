@@ -1,0 +1,22 @@
+"""What this distribution adds to ase-mlham."""
+
+from __future__ import annotations
+
+from ase_mlham.hooks import FamilySpec, hookimpl
+
+
+@hookimpl
+def mlham_model_families() -> list[FamilySpec]:
+    """The HamGNN family."""
+    return [
+        FamilySpec(
+            name="hamgnn",
+            description="E(3)-equivariant orbital convolutions in edge frames (HamGNN)",
+            config="ase_mlham_hamgnn.network:HamGNNConfig",
+            module="ase_mlham_hamgnn.network:HamGNN",
+            presets={
+                "small": {},
+                "paper": {"natural": 32, "other": 32, "layers": 5, "bessel": 8, "l_max": 4},
+            },
+        )
+    ]
