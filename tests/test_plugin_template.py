@@ -56,8 +56,8 @@ def test_it_is_found_with_all_it_gives(installed):
 
 
 def test_listing_it_loads_no_network_library(installed):
-    code = "import sys; from ase_mlham.hooks import plugins; plugins(); assert 'torch' not in sys.modules"
-    done = python(installed, "-c", code)
+    code = "import sys; from ase_mlham.hooks import plugins; plugins(); "
+    done = python(installed, "-c", code + "assert 'torch' not in sys.modules")
     assert done.returncode == 0, done.stderr
 
 
