@@ -181,7 +181,14 @@ def _run(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"mlham: no command {wanted!r}{hint} (there are: {', '.join(commands)})\n")
         return EXIT_USAGE
     options = build_parser(wanted).parse_args(arguments)
-    return int(load(commands[options.command].run)(options) or 0)
+    run = load(commands[options.command].run)
+    if options.quiet:
+        return int(run(options) or 0)
+    from ase_mlham.cli.bar import show
+    from ase_mlham.progress import reporting
+
+    with reporting(show):
+        return int(run(options) or 0)
 
 
 def _explain(error: Exception) -> tuple[str, int]:

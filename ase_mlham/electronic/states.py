@@ -16,6 +16,7 @@ from ase_mlham.electronic.kpoints import KPoints, Mesh, k_points
 from ase_mlham.electronic.solvers.problem import Eigenproblem, Measure
 from ase_mlham.errors import InputError, SolverError
 from ase_mlham.hooks import find, load
+from ase_mlham.progress import track
 
 if TYPE_CHECKING:
     from ase.dft.kpoints import BandPath
@@ -232,7 +233,8 @@ def eigenstates(
     if spin and system.spin is SpinKind.SPINOR:
         wanted["spin"] = spin_expectation
     problem = Eigenproblem(system, points.kpts, n_bands, around, wanted, overlap_floor, workers)
-    solutions = sorted(choose_solver(system, solver)(problem), key=lambda one: one.index)
+    found = track(choose_solver(system, solver)(problem), len(points), "k-points")
+    solutions = sorted(found, key=lambda one: one.index)
     if len(solutions) != len(points):
         raise SolverError(f"the solver returned {len(solutions)} of {len(points)} k-points")
     bands = min(one.energies.shape[1] for one in solutions)
