@@ -6,7 +6,9 @@ from ase_mlham.hooks import FormatSpec, hookimpl
 
 __all__ = ["mlham_formats"]
 
-_ALL_SPIN = frozenset({"none", "collinear", "spinor"})
+_EVERYTHING = frozenset(
+    {"none", "collinear", "spinor", "overlap", "position", "radial", "fermi_level", "kpts"}
+)
 
 
 @hookimpl
@@ -20,6 +22,14 @@ def mlham_formats() -> list[FormatSpec]:
             sniff="ase_mlham.formats.native:sniff",
             read="ase_mlham.formats.native:read",
             write="ase_mlham.formats.native:write",
-            holds=_ALL_SPIN | {"overlap", "position", "radial", "fermi_level", "kpts"},
+            holds=_EVERYTHING,
+        ),
+        FormatSpec(
+            name="openmx",
+            description="OpenMX 3.8, 3.9 and 4.0 (HS.fileout on); .pao files give radial functions",
+            patterns=("*.scfout", "*.scfout.gz", "*.scfout.zst"),
+            sniff="ase_mlham.formats.openmx.reader:sniff",
+            read="ase_mlham.formats.openmx.reader:read",
+            holds=_EVERYTHING,
         ),
     ]

@@ -1,0 +1,1 @@
+"""Output of OpenMX: Hamiltonians (`.scfout`), atomic orbitals (`.pao`), bands (`.Band`, `.out`)."""
