@@ -5,6 +5,8 @@ The command line prints the message alone and exits with `exit_code`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 __all__ = [
     "BasisError",
     "ConvergenceError",
@@ -56,7 +58,17 @@ class EngineError(MLHamError):
 
 
 class ConvergenceError(EngineError):
-    """A self-consistent calculation did not converge."""
+    """A self-consistent calculation did not converge.
+
+    Attributes
+    ----------
+    reached : dict
+        What it had reached: for example iterations and energy (eV).
+    """
+
+    def __init__(self, message: str, reached: Mapping[str, float] | None = None) -> None:
+        super().__init__(message)
+        self.reached = dict(reached or {})
 
 
 class PluginError(MLHamError):

@@ -1,4 +1,4 @@
-"""One structure in, one reference system out: the call that finds the engine and checks its settings."""
+"""One structure in, one reference system out: find the engine, check its settings, run it."""
 
 from __future__ import annotations
 

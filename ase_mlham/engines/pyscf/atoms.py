@@ -1,7 +1,7 @@
 """Spherical atoms with GTH pseudopotentials: the densities from which the SCF cycle starts.
 
-The sum of atomic densities gives the "superposition" Hamiltonian, from which the converged one differs
-by a few meV on average. Hartree atomic units.
+The sum of atomic densities gives the "superposition" Hamiltonian, from which the converged one
+differs by a few meV on average. Hartree atomic units.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class AtomicDensity:
                     dnew += f * 2 * u * du / (4 * np.pi)
             change = 4 * np.pi * np.sum(w2 * abs(new - rho))
             if iteration and change < 1e-9:
-                self.rho = rho
+                self.rho, self._slope, self._hartree = rho, drho, vh
                 return
             mix = 0.4 if iteration else 1.0
             rho, drho = rho + mix * (new - rho), drho + mix * (dnew - drho)
@@ -131,6 +131,19 @@ class AtomicDensity:
             * (np.sinc(g[:, None] * self.r / np.pi) @ (self.weight * self.r**2 * self.rho))
         )
         return CubicSpline(g, f * (self.electrons / f[0]))(G)
+
+    def at(
+        self, r: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Density (bohr^-3), its derivative and its Hartree potential (hartree) at distances r."""
+        end = self.r[-1]
+        inside = np.minimum(r, end)
+        table = np.stack([self.rho, self._slope, self._hartree * self.r], axis=1)
+        rho, slope, charge = CubicSpline(self.r, table)(inside).T
+        far = r >= end
+        charge[far] = self.electrons
+        rho[far] = slope[far] = 0.0
+        return rho, slope, charge / np.maximum(r, 1e-12)
 
     @property
     def electrons(self) -> float:

@@ -1,9 +1,9 @@
 """From a structure to PySCF's cell: which directions are periodic, where there is vacuum.
 
 A direction without periodicity gets a lattice vector normal to the others, long enough that no
-orbital's tail meets its image. The electrostatics stay three-dimensional, with zero average over that
-cell, so the energy zero of a slab depends on how much vacuum there is: `vacuum_level` in the provenance
-is the potential far from the atoms on the scale of H.
+orbital's tail meets its image. The electrostatics stay three-dimensional, with zero average over
+that cell, so the energy zero of a slab depends on how much vacuum there is: `vacuum_level` in the
+provenance is the potential far from the atoms on the scale of H.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ase_mlham.core.basis import symbol
 from ase_mlham.engines.pyscf.basis_sets import shell_radii
 from ase_mlham.units import CODATA_2018
 
-__all__ = ["Box", "build_molecule", "make_box", "vacuum_directions"]
+__all__ = ["Box", "build_molecule", "make_box", "vacuum_directions", "vacuum_potential"]
 
 BOHR = CODATA_2018.bohr
 
@@ -77,6 +77,38 @@ def vacuum_directions(structure: Structure) -> NDArray[np.bool_]:
     return out
 
 
+def vacuum_potential(potential: NDArray[np.float64], box: Box, axis: int) -> tuple[float, float]:
+    """Electrostatic potential in the middle of the vacuum, and its slope there.
+
+    Parameters
+    ----------
+    potential : (mesh) float
+        On the grid of the box, hartree.
+    box : Box
+        With a vacuum along `axis`.
+    axis : int
+        Lattice direction.
+
+    Returns
+    -------
+    level : float
+        Average over the plane farthest from the atoms, hartree.
+    slope : float
+        Field there, hartree per bohr: not zero if the slab has a dipole, and then there are two
+        vacuum levels, of which this is neither.
+    """
+    n = potential.shape[axis]
+    profile = potential.mean(axis=tuple(a for a in range(3) if a != axis))
+    s = np.sort((box.positions @ np.linalg.inv(box.lattice))[:, axis] % 1.0)
+    gaps = np.diff(np.concatenate([s, s[:1] + 1.0]))
+    widest = int(np.argmax(gaps))
+    middle = round((s[widest] + gaps[widest] / 2) * n)
+    reach = max(1, int(0.1 * gaps[widest] * n))
+    step = profile[(middle + reach) % n] - profile[(middle - reach) % n]
+    distance = 2 * reach / n * box.heights[axis]
+    return float(profile[middle % n]), float(step / distance)
+
+
 def build_molecule(symbols: list[str], positions: NDArray, basis: dict, pseudo: str) -> Any:
     """A PySCF molecule from positions in bohr, spin-paired if that is possible."""
     from pyscf import gto
@@ -101,7 +133,9 @@ def make_box(structure: Structure, basis: dict, pseudo: str, eps_ao: float) -> B
         reach = shell_radii(build_molecule(symbols, positions, basis, pseudo), eps_ao).max()
         lattice, positions = _pad(lattice, positions, periodic, reach)
     cell = gto.Cell()
-    cell.unit, cell.a, cell.basis, cell.pseudo = "Bohr", lattice, basis, pseudo
+    # PySCF wants right-handed axes; only the Ewald sum sees them, and their order does not matter
+    axes = lattice if np.linalg.det(lattice) > 0 else lattice[[1, 0, 2]]
+    cell.unit, cell.a, cell.basis, cell.pseudo = "Bohr", axes, basis, pseudo
     cell.atom = [(s, tuple(x)) for s, x in zip(symbols, positions, strict=True)]
     cell.verbose, cell.mesh, cell.precision = 0, [3, 3, 3], 1e-8  # PySCF's own grids are not used
     cell.spin = None
@@ -121,9 +155,4 @@ def _pad(
         length = max(np.ptp(along) + 2 * reach, abs(given[axis] @ normal))
         lattice[axis] = length * normal
         positions = positions + (length / 2 - (along.max() + along.min()) / 2) * normal
-    if np.linalg.det(lattice) < 0:
-        axis = int(np.flatnonzero(~periodic)[0])
-        # the box is the same; PySCF wants a right-handed one
-        positions = positions - lattice[axis]
-        lattice[axis] = -lattice[axis]
     return lattice, positions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +13,9 @@ from ase_mlham.engines.pyscf.basis_sets import (
     DEFAULT,
     SHORT_RANGE,
     SHORT_RANGE_ELEMENTS,
-    VacuumBasisWarning,
     default_ecut,
     load_basis,
+    warn_short_range,
 )
 from ase_mlham.engines.pyscf.cell import make_box, vacuum_directions
 from ase_mlham.engines.pyscf.functional import PSEUDO
@@ -69,11 +68,7 @@ def _compute_crystal(structure: Structure, settings: PyscfSettings) -> LCAOSyste
         name = SHORT_RANGE if bulk else DEFAULT
     notes = []
     if name == SHORT_RANGE and open_space:
-        notes.append(
-            "the short-range basis lacks the tails that reach into vacuum (graphene: 67 meV/atom); "
-            f"use basis={DEFAULT!r}"
-        )
-        warnings.warn(notes[0], VacuumBasisWarning, stacklevel=3)
+        notes.append(warn_short_range())
     box = make_box(structure, load_basis(name, symbols), PSEUDO[settings.xc], settings.eps_ao)
     electrons = int(box.cell.nelectron)
     if electrons % 2 and settings.smearing == 0:

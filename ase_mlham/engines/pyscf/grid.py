@@ -1,8 +1,8 @@
 """Quadrature on the FFT grid: the density from D(R), and matrix elements of a local potential.
 
-The grid of one cell is cut into small blocks; each knows the orbitals (of all cells) that reach it,
-sorted by their largest value there. Pairs whose product of largest values is below a threshold form a
-staircase in the sorted matrix and are left out, and only one of each symmetric pair is multiplied.
+The grid of one cell is cut into small blocks; each knows the orbitals (of all cells) that reach
+it, sorted by their largest value there. Pairs whose product of largest values is below a threshold
+lie outside a staircase in the sorted matrix and are left out; of symmetric pairs one is multiplied.
 
 A matrix X[R, i, j] made here holds each pair once: the operator is X + X^H, X^H[R] = X[-R]^T.
 """

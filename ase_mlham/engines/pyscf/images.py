@@ -1,8 +1,8 @@
 """Orbitals of the periodic images, and where a pair of them lies in a matrix X[R, i, j].
 
-The lattice vectors R fill a dense box of integer triples, so that the linear index of R2 - R1 is the
-difference of the two linear indices. The flat position of the element (R2 - R1, i, j) is then
-`column(R2, j) - row(R1, i)`: a gather from or a scatter into X is one outer sum of two short vectors.
+The lattice vectors R fill a dense box of integer triples, so that the linear index of R2 - R1 is
+the difference of the two linear indices. The flat position of the element (R2 - R1, i, j) is then
+row(R1, i) + column(R2, j): a gather from or a scatter into X is one outer sum of short vectors.
 """
 
 from __future__ import annotations

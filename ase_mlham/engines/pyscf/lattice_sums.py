@@ -1,7 +1,7 @@
 """Analytic parts of H(R): overlap, kinetic energy and non-local pseudopotential.
 
-Ordinary two-centre integrals between the home cell and the images in range: no Ewald sum, no Fourier
-transform, nothing that could wrap around.
+Ordinary two-centre integrals between the home cell and the images in range: no Ewald sum, no
+Fourier transform, nothing that could wrap around.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def kinetic_and_overlap(images: Images) -> tuple[NDArray[np.float64], NDArray[np
 def nonlocal_potential(images: Images) -> NDArray[np.float64]:
     """Separable GTH pseudopotential V_nl as an array X[R, i, j], hartree.
 
-    Around each atom all orbitals that reach its projectors are integrated with them; the outer product
-    gives <i R1|V|j R2>, which belongs to R2 - R1.
+    Around each atom all orbitals that reach its projectors are integrated with them; the outer
+    product gives <i R1|V|j R2>, which belongs to R2 - R1.
     """
     from pyscf import gto
     from pyscf.gto import moleintor

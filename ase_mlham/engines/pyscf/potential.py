@@ -1,8 +1,8 @@
 """The local potential on the grid: ions, Hartree, exchange and correlation.
 
-The long-range part of each ion is the potential of a Gaussian charge and joins the electrons in one
-Poisson step; the short-range rest of the GTH potential is analytic in reciprocal space. As in PySCF the
-average of the Hartree and long-range parts over the cell is zero and the short-range average is kept.
+The long-range part of each ion is the potential of a Gaussian charge, the short-range rest of the
+GTH potential is analytic in reciprocal space. As in PySCF the average of the Hartree and long-range
+parts over the cell is zero and the short-range average is kept.
 """
 
 from __future__ import annotations
@@ -94,14 +94,15 @@ class LocalPotential:
         self.start_density = density * (cell.nelectron / (density.sum() * self.element))
         self.ion_energy = float(cell.ewald())
 
-    def _back(self, f: NDArray[np.complex128]) -> NDArray[np.float64]:
+    def _back(self, f: NDArray) -> NDArray[np.float64]:
         return irfftn(f, s=self.mesh)
 
     def __call__(self, rho: NDArray[np.float64]) -> tuple[NDArray[np.float64], LocalEnergies]:
         """Total local potential of a density, and its energies.
 
-        With a gradient functional the potential is v - div(dE/d grad rho), formed on the grid (White
-        and Bird, Phys. Rev. B 50, 4954 (1994)): one function of position, no orbital gradients.
+        With a gradient functional the potential is v - div(dE/d grad rho), formed on the grid
+        (White and Bird, Phys. Rev. B 50, 4954 (1994)): one function of position, no orbital
+        gradients.
         """
         transformed = rfftn(rho)
         hartree = self._back(transformed * self.kernel)

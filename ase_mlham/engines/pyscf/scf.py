@@ -1,8 +1,8 @@
 """The self-consistency cycle, with every lattice sum done on matrices X[R, i, j].
 
-Commutator DIIS (Pulay 1982) works on H(k) in the orthonormal basis of each k-point. After the first
-iteration only the changes of D and V go through quadrature: being small, they may be single precision
-and leave out more pairs, which makes late iterations several times cheaper than the first.
+Commutator DIIS (Pulay 1982) works on H(k) in the orthonormal basis of each k-point. After the
+first iteration only the changes of D and V go through quadrature: being small, they may be single
+precision and leave out more pairs, which makes late iterations several times cheaper.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ase_mlham.engines.pyscf.kpoints import occupations, time_reversal_mesh
 from ase_mlham.engines.pyscf.lattice_sums import kinetic_and_overlap, nonlocal_potential
 from ase_mlham.engines.pyscf.potential import LocalPotential
 from ase_mlham.errors import ConvergenceError, EngineError
+from ase_mlham.units import CODATA_2018
 
 __all__ = ["SelfConsistency", "Tolerances"]
 
@@ -124,8 +125,8 @@ class SelfConsistency:
             raise EngineError(
                 f"the overlap has eigenvalue {self.smallest_overlap:.1e} at k = ({where}); below "
                 f"{SINGULAR:.0e} the result is not to be trusted: use a basis with less diffuse "
-                "functions (basis='gth-dzvp-molopt-sr' or 'short-range'), and check that no two atoms "
-                "are too close"
+                "functions (basis='gth-dzvp-molopt-sr' or 'short-range'), and check that no two "
+                "atoms are too close"
             )
         self._X = u / np.sqrt(s)[:, None, :]
 
@@ -136,8 +137,7 @@ class SelfConsistency:
         Raises
         ------
         ConvergenceError
-            Tolerances were not met; the message and the attributes of the error (`iterations`,
-            `commutator`, `change`, `energy`) say what was reached.
+            Tolerances were not met; its `reached` says how far it came.
         """
         begin = time.process_time()
         V, _ = self.potential(self.potential.start_density)
@@ -145,75 +145,73 @@ class SelfConsistency:
         self.quadrature.add_potential(matrix, V)
         self.H_start = self._full(matrix)
         F = self._reduce(matrix)
+        D = rho = np.zeros(0)
         focks: list[NDArray] = []
         errors: list[NDArray] = []
-        rho = D = None
-        relax = 1.0
-        last = np.inf
-        converged = False
+        self.energy = np.inf
         for iteration in range(1, tolerances.iterations + 1):
-            e, c = np.linalg.eigh(F)
-            f, self.level, entropy = occupations(
-                e, self.weights, self.box.cell.nelectron / 2, self.sigma
-            )
-            n = int(np.flatnonzero((f > 1e-13).any(axis=0)).max()) + 1
-            c, root = c[:, :, :n], np.sqrt(f[:, None, :n])
-            occupied = c * root
+            occupied, entropy = self._occupy(F)
             orbitals = self._X @ occupied
-            D_new = self._from_k(2 * orbitals.conj() @ orbitals.swapaxes(1, 2))
-            one = 2 * float(np.vdot(D_new, self._half))
-            if D is None:
-                rho = self.quadrature.density(D_new)
+            before, D = D, self._from_k(2 * orbitals.conj() @ orbitals.swapaxes(1, 2))
+            if iteration == 1:
+                rho = self.quadrature.density(D)
                 self.quadrature.to_single()
             else:
-                step = D_new - D
-                relax = _relaxed(D_new, step)
-                rho = rho + self.quadrature.density(step, relax)
-            D = D_new
-            V_new, local = self.potential(rho)
-            step = V_new - V
-            self.quadrature.add_potential(matrix, step, _relaxed(V_new, step))
-            V = V_new
+                step = D - before
+                rho = rho + self.quadrature.density(step, _relaxed(D, step))
+            before, (V, local) = V, self.potential(rho)
+            step = V - before
+            self.quadrature.add_potential(matrix, step, _relaxed(V, step))
             F = self._reduce(matrix)
             product = (F @ occupied) @ occupied.conj().swapaxes(1, 2)
             error = product - product.conj().swapaxes(1, 2)
-            self.energy = one + sum(local) + self.potential.ion_energy + entropy
-            self.commutator = float(abs(error).max())
-            self.change, last = abs(self.energy - last), self.energy
+            last, self.energy = self.energy, self._energy(D, sum(local) + entropy)
+            self.commutator, self.change = float(abs(error).max()), abs(self.energy - last)
             self.iterations = iteration
             _log.debug(
-                "iteration %d: E = %.9f Ha, dE = %.1e, commutator %.1e Ha, %.6f electrons",
+                "iteration %d: E = %.9f Ha, dE = %.1e Ha, commutator %.1e Ha",
                 iteration,
                 self.energy,
                 self.change,
                 self.commutator,
-                rho.sum() * self.quadrature.element,
             )
-            converged = self.commutator < tolerances.commutator and self.change < tolerances.energy
-            if converged:
+            if self.commutator < tolerances.commutator and self.change < tolerances.energy:
                 break
             focks = [*focks, F][-_HISTORY:]
             errors = [*errors, error * np.sqrt(self.weights)[:, None, None]][-_HISTORY:]
-            w = _diis(errors)
-            F = sum(x * matrix_k for x, matrix_k in zip(w, focks, strict=True))
+            F = sum(w * f for w, f in zip(_diis(errors), focks, strict=True))
+        else:
+            self._complain(tolerances)
         self.H = self._full(matrix)
         self.electrons = float(rho.sum() * self.quadrature.element)
-        self.eigenvalues = e
         self.seconds["cycle"] = time.process_time() - begin
-        if not converged:
-            self._complain(tolerances)
         return self
 
+    def _occupy(self, F: NDArray[np.complex128]) -> tuple[NDArray[np.complex128], float]:
+        """Occupied eigenvectors times the root of their occupation, and -T S."""
+        e, c = np.linalg.eigh(F)
+        pairs = self.box.cell.nelectron / 2
+        f, self.level, entropy = occupations(e, self.weights, pairs, self.sigma)
+        n = int(np.flatnonzero((f > 1e-13).any(axis=0)).max()) + 1
+        return c[:, :, :n] * np.sqrt(f[:, None, :n]), entropy
+
+    def _energy(self, D: NDArray[np.float64], others: float) -> float:
+        """Free energy from the density matrix, hartree."""
+        return 2 * float(np.vdot(D, self._half)) + others + self.potential.ion_energy
+
     def _complain(self, tolerances: Tolerances) -> None:
-        error = ConvergenceError(
-            f"not converged after {self.iterations} iterations: energy changes by "
-            f"{self.change:.1e} Ha (wanted {tolerances.energy:.1e}), commutator "
-            f"{self.commutator:.1e} Ha (wanted {tolerances.commutator:.1e}); raise max_iterations, "
-            "use more k-points or a larger smearing"
+        raise ConvergenceError(
+            f"not converged after {self.iterations} iterations: the energy changes by "
+            f"{self.change:.1e} Ha (wanted {tolerances.energy:.1e}), the commutator is "
+            f"{self.commutator:.1e} Ha (wanted {tolerances.commutator:.1e}); raise "
+            "max_iterations, use more k-points or a larger smearing",
+            {
+                "iterations": self.iterations,
+                "free_energy": self.energy * CODATA_2018.hartree,
+                "energy_change": self.change * CODATA_2018.hartree,
+                "commutator": self.commutator * CODATA_2018.hartree,
+            },
         )
-        error.iterations, error.energy = self.iterations, self.energy
-        error.commutator, error.change = self.commutator, self.change
-        raise error
 
     def _reduce(self, half: NDArray[np.float64]) -> NDArray[np.complex128]:
         """H(k) in the orthonormal basis."""
@@ -226,7 +224,7 @@ def _relaxed(whole: NDArray, step: NDArray) -> float:
     return max(1.0, 0.3 * float(abs(whole).max()) / max(largest, 1e-300))
 
 
-def _diis(errors: list[NDArray]) -> NDArray[np.float64]:
+def _diis(errors: list[NDArray]) -> NDArray:
     """Weights that minimise the combined error, summing to one."""
     n = len(errors)
     B = np.zeros((n + 1, n + 1))
@@ -237,4 +235,5 @@ def _diis(errors: list[NDArray]) -> NDArray[np.float64]:
     B[:n, :n] /= max(B[n - 1, n - 1], 1e-300)
     right = np.zeros(n + 1)
     right[-1] = -1.0
-    return np.linalg.lstsq(B, right, rcond=1e-14)[0][:n]
+    weights: NDArray = np.linalg.lstsq(B, right, rcond=1e-14)[0][:n]
+    return weights

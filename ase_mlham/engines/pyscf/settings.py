@@ -19,8 +19,8 @@ class PyscfSettings:
         "pbe" or "lda" (Teter's parametrisation, for which GTH's LDA pseudopotentials were made).
     basis : str
         "auto", "short-range" (made for this package: bulk Si, Ge and C only), or a name that PySCF
-        knows, such as "gth-dzvp-molopt-sr". "auto" takes "short-range" where it is valid, else
-        "gth-dzvp-molopt-sr".
+        knows. "auto" takes "short-range" where it is valid, "gth-dzvp-molopt" for molecules of
+        the elements that have it, else "gth-dzvp-molopt-sr".
     ecut_ry : float, optional
         Plane-wave cut-off of the grid that carries density and potential, rydberg; by default what
         the most demanding element needs for labels (150 for Si and Ge, 350 for the first row).
@@ -32,8 +32,8 @@ class PyscfSettings:
     smearing : float
         Width of the Fermi-Dirac occupation, eV; zero for integer occupation.
     method : str
-        "crystal" (real-space driver), "molecule" (PySCF's molecular RKS), or "auto": "molecule" if no
-        direction is periodic.
+        "crystal" (real-space driver), "molecule" (PySCF's molecular RKS), or "auto": "molecule"
+        if no direction is periodic.
     eps_ao, eps_pair : float
         Orbital values, and products of two orbital values, below which quadrature leaves them out
         (atomic units).

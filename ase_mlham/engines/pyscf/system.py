@@ -1,4 +1,4 @@
-"""The result as an `LCAOSystem`: eV and Å, this package's orbital order, pairs within the cut-offs."""
+"""The result as an `LCAOSystem`: eV and Å, this package's orbital order, pairs in range."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ase_mlham.core import BlockMatrix, BlockPattern, LCAOSystem, OrbitalBasis, Structure
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.engines.pyscf.basis_sets import core_basis, orbital_order
+from ase_mlham.engines.pyscf.cell import vacuum_directions, vacuum_potential
 from ase_mlham.engines.pyscf.functional import PSEUDO
 from ase_mlham.engines.pyscf.scf import SelfConsistency
 from ase_mlham.engines.pyscf.settings import PyscfSettings
@@ -144,4 +145,9 @@ def _provenance(
         "largest_cut_overlap": largest_outside(scf.S, pattern, reach),
         "cpu_seconds": {name: round(t, 3) for name, t in scf.seconds.items()},
     }
+    empty = np.flatnonzero(vacuum_directions(structure) | ~structure.pbc)
+    if len(empty) == 1:
+        level, slope = vacuum_potential(scf.potential.electrostatic, scf.box, int(empty[0]))
+        out["vacuum_level"] = level * HARTREE
+        out["vacuum_field"] = slope * HARTREE / CODATA_2018.bohr
     return out
