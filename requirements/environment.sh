@@ -8,7 +8,7 @@
 
 repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 environment=${MLHAM_VENV:-$repository/.venv}
-needed_mib=4000
+needed_mib=3000
 
 fail() {
     printf '\nerror: %s\n' "$1" >&2
@@ -40,7 +40,8 @@ create_environment() {
             "(for a Python with a version in its name, that version's package: python3.11-venv)"
     fi
     parent=$(dirname -- "$environment")
-    mkdir -p -- "$parent"
+    mkdir -p -- "$parent" 2>/dev/null || fail "the folder $parent cannot be made" \
+        "Put the environment elsewhere:  MLHAM_VENV=/other/place/venv $0"
     free=$(df -Pm -- "$parent" | awk 'NR == 2 {print $4}')
     if [ "$free" -lt "$needed_mib" ]; then
         fail "$free MiB are free in $parent, but the environment needs about $needed_mib MiB" \
@@ -55,11 +56,13 @@ create_environment() {
 }
 
 install() {
-    local log=$environment/pip.log
+    local log=$environment/pip.log quiet=(-qq --progress-bar off)
+    # somebody who watches sees bars of what is downloaded; a log file needs none
+    [ ! -t 2 ] || quiet=(-q)
     echo "  $1"
     shift
-    if ! "$environment/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --no-input --log "$log" "$@"; then
+    if ! "$environment/bin/python" -m pip install "${quiet[@]}" \
+        --disable-pip-version-check --no-input --log "$log" "$@"; then
         fail "pip could not install what is needed (log: $log)" \
             "No network? Check it, or a proxy (https_proxy=...), and run this again: it goes on where it stopped." \
             "No space?   See  df -h '$environment'  and  df -h /tmp  (TMPDIR=/other/disk moves pip's scratch files)." \
