@@ -39,7 +39,7 @@ class RadialFunction(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TabulatedRadial:
-    """A function given at points, interpolated by a cubic spline in log r.
+    """A function given at points and interpolated by cubics.
 
     Parameters
     ----------
@@ -49,11 +49,16 @@ class TabulatedRadial:
         R(r) in Å^(-3/2). Below r[0] the first value holds; beyond `cutoff` it is zero.
     cutoff : float
         Å.
+    interpolation : str
+        "spline": a cubic spline in log r. "parabolic": cubics in r whose slope at a point is that
+        of the parabola through it and its two neighbours. OpenMX interpolates so, and its functions
+        have a kink at their end, where the choice matters more than anything else in an overlap.
     """
 
     r: NDArray[np.float64]
     values: NDArray[np.float64]
     cutoff: float
+    interpolation: str = "spline"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "r", frozen_array(self.r, np.float64))
@@ -67,23 +72,40 @@ class TabulatedRadial:
             raise BasisError("the distances of a radial table must be positive and increasing")
         if not (np.isfinite(self.values).all() and self.cutoff > 0):
             raise BasisError("a radial table needs finite values and a positive cut-off")
+        if self.interpolation not in ("spline", "parabolic"):
+            raise BasisError(
+                f"interpolation {self.interpolation!r} of a radial table; known: spline, parabolic"
+            )
 
     @cached_property
-    def _spline(self) -> Any:
-        from scipy.interpolate import CubicSpline
+    def _cubics(self) -> Any:
+        from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
-        return CubicSpline(np.log(self.r), self.values)
+        if self.interpolation == "spline":
+            return CubicSpline(np.log(self.r), self.values)
+        h, rise = np.diff(self.r), np.diff(self.values) / np.diff(self.r)
+        slope = np.zeros_like(self.r)
+        slope[1:-1] = (rise[1:] * h[:-1] + rise[:-1] * h[1:]) / (h[:-1] + h[1:])
+        # at the ends the slope of the outermost parabola
+        slope[0], slope[-1] = 2 * rise[0] - slope[1], 2 * rise[-1] - slope[-2]
+        return CubicHermiteSpline(self.r, self.values, slope)
 
     def __call__(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
         """R(r) in Å^(-3/2)."""
         r = np.asarray(r, dtype=np.float64)
         inside = np.clip(r, self.r[0], self.r[-1])
-        out = self._spline(np.log(inside))
+        out = self._cubics(np.log(inside) if self.interpolation == "spline" else inside)
         return np.where((r > self.cutoff) | (r > self.r[-1]), 0.0, out)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and arrays that `radial_from_dict` reads."""
-        return {"kind": "table", "r": self.r, "values": self.values, "cutoff": self.cutoff}
+        return {
+            "kind": "table",
+            "r": self.r,
+            "values": self.values,
+            "cutoff": self.cutoff,
+            "interpolation": self.interpolation,
+        }
 
 
 @dataclass(frozen=True, eq=False)

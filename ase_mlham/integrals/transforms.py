@@ -1,41 +1,46 @@
 """Atomic orbitals in reciprocal space, and those of the orbitals acted upon by r or d/dr.
 
 With f(k) = sqrt(2/pi) Int r^2 R(r) j_l(kr) dr every two-centre integral becomes a product of two
-such functions. Multiplying an orbital by a coordinate, or differentiating it, gives orbitals with l
-- 1 and l + 1 (`Channels`), so that positions and gradients are more shells and not more code. In
+such functions. Multiplying an orbital by a coordinate, or differentiating it, gives orbitals with
+l - 1 and l + 1 (`Channels`), so that positions and gradients are more shells and not more code. In
 reciprocal space the derivative is -k f(k) for l + 1 and +k f(k) for l - 1: no radial derivative is
 ever taken.
 
 Gaussians are transformed in closed form and never truncated: their cut-off only decides which pairs
-of atoms exist. Everything else is integrated numerically up to its cut-off.
+of atoms exist. Everything else is integrated numerically up to its cut-off, between the knots of a
+table, where an interpolated function is smooth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from math import gamma
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ase_mlham.core.basis import LETTERS, Shell
 from ase_mlham.core.harmonics import gaunt
-from ase_mlham.core.radial import GaussianRadial, TabulatedRadial
+from ase_mlham.core.radial import GaussianRadial, RadialFunction, TabulatedRadial
 from ase_mlham.errors import BasisError
 from ase_mlham.integrals.bessel import spherical_bessel
 
-__all__ = ["Channels", "RadialTransform", "pair_reach"]
+__all__ = ["Channels", "RadialTransform", "pair_reach", "wave_vectors"]
 
 _NORM_TOLERANCE = 1e-8
 """Part of an orbital's norm that may lie beyond the largest wave vector."""
 _KINETIC_TOLERANCE = 1e-6
 """Part of its kinetic energy: tables carry kinks whose transform falls off slowly."""
-_K_START, _K_LIMIT = 56.0, 1000.0
-_PANEL_POINTS = 8
-_GAUSSIAN_DECADES = 41.5
+_FIRST_K, _GROWTH, _LAST_K = 56.0, 1.3, 700.0
+"""Wave vectors in 1/Å: where the search begins, its factor, and where it gives up."""
+_GAUSSIAN_EXPONENT = 41.5
 """-ln of the weight at which a Gaussian is given up: 1e-18."""
-_SQRT_2_OVER_PI = np.sqrt(2 / np.pi)
+_SAMPLING_MARGIN = 1.25
+_SMALLEST_KNOT = 0.02
+"""Distance in Å below which r^2 makes kinks of a table harmless."""
+_SQRT_2_OVER_PI = float(np.sqrt(2 / np.pi))
 
 
 @lru_cache(maxsize=4)
@@ -43,9 +48,15 @@ def _gauss_legendre(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.polynomial.legendre.leggauss(n)
 
 
+def wave_vectors(reach: float, k_max: float) -> NDArray[np.float64]:
+    """Equidistant k > 0 that sample all functions which vanish beyond `reach` exactly, 1/Å."""
+    dk = float(np.pi / reach / _SAMPLING_MARGIN)
+    return dk * np.arange(1, int(np.ceil(k_max / dk)) + 1, dtype=np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class RadialTransform:
-    """Fourier-Bessel transforms of one shell.
+    """Fourier-Bessel transform of one shell.
 
     Parameters
     ----------
@@ -57,11 +68,14 @@ class RadialTransform:
 
     shell: Shell
     owner: str = ""
+    _quadratures: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(
+        default_factory=dict, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.shell.radial is None:
             raise BasisError(
-                f"{self.owner}: the {self._name} has no radial function, so integrals with it "
+                f"{self.owner}: the {self.name} has no radial function, so integrals with it "
                 "cannot be computed; give a basis with radial functions (for OpenMX the .pao "
                 "files), or use matrices that the file itself holds"
             )
@@ -72,59 +86,54 @@ class RadialTransform:
             )
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """What messages call the shell."""
         return f"{self.shell.label or LETTERS[self.shell.l]} shell"
+
+    @property
+    def l(self) -> int:
+        """Angular momentum."""
+        return self.shell.l
+
+    @property
+    def radial(self) -> RadialFunction:
+        """The radial function."""
+        if self.shell.radial is None:
+            raise BasisError(f"{self.owner}: the {self.name} has no radial function")
+        return self.shell.radial
 
     @property
     def is_gaussian(self) -> bool:
         """Whether the transform is known in closed form."""
-        return isinstance(self.shell.radial, GaussianRadial)
+        return isinstance(self.radial, GaussianRadial)
 
     @cached_property
     def reach(self) -> float:
         """Distance beyond which the orbital vanishes (to 1e-18 of a Gaussian's weight), Å."""
-        radial = self.shell.radial
+        radial = self.radial
         if isinstance(radial, GaussianRadial):
-            return float(np.sqrt(_GAUSSIAN_DECADES / radial.exponents.min()))
-        return float(radial.cutoff)  # type: ignore[union-attr]  # refused in __post_init__
+            return float(np.sqrt(_GAUSSIAN_EXPONENT / radial.exponents.min()))
+        return float(radial.cutoff)
 
-    @cached_property
-    def _nodes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return self._quadrature(_K_START)
-
-    def _quadrature(self, k_max: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Nodes r and r^2 R(r) times weights, exact for wave vectors up to k_max."""
-        radial = self.shell.radial
-        x, w = _gauss_legendre(_PANEL_POINTS)
-        # a panel of 8 points integrates 6 radians of an oscillation to 1e-12
-        width = min(6.0 / k_max, self.reach / 48)
-        edges = np.linspace(0.0, self.reach, int(np.ceil(self.reach / width)) + 1)
-        if isinstance(radial, TabulatedRadial):
-            # third derivatives of a spline jump at its knots: let panels end there
-            knots = radial.r[radial.r < self.reach]
-            far = knots[np.diff(knots, append=self.reach) > width / 4]
-            near = edges[edges < (far[0] if len(far) else self.reach)]
-            edges = np.unique(np.concatenate([near, far, [self.reach]]))
-            wide = np.diff(edges) > width
-            edges = np.sort(np.concatenate([edges, ((edges[:-1] + edges[1:]) / 2)[wide]]))
-        h = np.diff(edges)[:, None]
-        r = (edges[:-1, None] + h * (x + 1) / 2).ravel()
-        weights = (h * w / 2).ravel()
-        values = radial(r)  # type: ignore[misc]  # refused in __post_init__
-        return r, weights * r * r * values
+    def quadrature(self, k_max: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Nodes r, and r^2 R(r) times their weights, for wave vectors up to k_max."""
+        # few different sets, so that they are shared
+        level = max(0, int(np.ceil(np.log(k_max / _FIRST_K) / np.log(_GROWTH) - 1e-9)))
+        if level not in self._quadratures:
+            r, weights = _panels(self.radial, self.reach, _FIRST_K * _GROWTH**level)
+            self._quadratures[level] = r, weights * r * r * self.radial(r)
+        return self._quadratures[level]
 
     @cached_property
     def norm(self) -> float:
         """Int r^2 R(r)^2 dr."""
-        radial = self.shell.radial
+        radial = self.radial
         if isinstance(radial, GaussianRadial):
-            from math import gamma
-
             p = radial.l + 1.5
             sums = radial.exponents[:, None] + radial.exponents[None, :]
             return float(radial.coefficients @ (gamma(p) / (2 * sums**p)) @ radial.coefficients)
-        r, weighted = self._nodes
-        return float(weighted @ radial(r))  # type: ignore[misc]  # refused in __post_init__
+        r, weighted = self.quadrature(_FIRST_K)
+        return float(weighted @ radial(r))
 
     def __call__(
         self,
@@ -149,7 +158,7 @@ class RadialTransform:
         (n,) float
             Å^(3/2), or Å^(5/2) with `degree`.
         """
-        radial, l = self.shell.radial, self.shell.l
+        radial, l = self.radial, self.l
         if isinstance(radial, GaussianRadial):
             a = radial.exponents[:, None]
             base = radial.coefficients[:, None] * np.exp(-k * k / (4 * a)) / (2 * a) ** (l + 1.5)
@@ -158,7 +167,7 @@ class RadialTransform:
             if degree == l + 1:
                 return k**degree * (base / (2 * a)).sum(axis=0)
             return k**degree * (base * (2 * l + 1 - k * k / (2 * a))).sum(axis=0)
-        r, weighted = self._quadrature(max(float(k[-1]), _K_START))
+        r, weighted = self.quadrature(float(k[-1]))
         q = l
         if degree is not None:
             q, weighted = degree, weighted * r
@@ -168,48 +177,29 @@ class RadialTransform:
             kernels[key] = spherical_bessel(q, np.outer(r, k))
         return _SQRT_2_OVER_PI * (weighted @ kernels[key][q])
 
-    @cached_property
-    def _k_max(self) -> dict[int, float]:
-        return {}
 
-    def k_max(self, power: int) -> float:
-        """Wave vector beyond which k^(2 + power) f(k)^2 contributes nothing, 1/Å.
+def _panels(
+    radial: RadialFunction, reach: float, k_max: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gauss-Legendre nodes and weights on [0, reach] for functions times j_l(kr), k <= k_max.
 
-        Parameters
-        ----------
-        power : int
-            0 for norms, 2 for kinetic energies.
-
-        Raises
-        ------
-        BasisError
-            The function is too rough for any reasonable wave vector.
-        """
-        if power not in self._k_max:
-            self._k_max[power] = self._find_k_max(power)
-        return self._k_max[power]
-
-    def _find_k_max(self, power: int) -> float:
-        radial = self.shell.radial
-        if isinstance(radial, GaussianRadial):
-            return float(np.sqrt(2 * _GAUSSIAN_DECADES * radial.exponents.max()))
-        dk = float(np.pi / self.reach / 1.25)
-        k = dk * np.arange(1, int(np.ceil(_K_START / dk)) + 1, dtype=np.float64)
-        f = self(k)
-        while k[-1] < _K_LIMIT:
-            density = dk * k ** (2 + power) * f * f
-            total = density.sum()
-            last = density[int(len(k) / 1.3) :].sum()
-            inside = power > 0 or abs(total - self.norm) < _NORM_TOLERANCE * self.norm
-            tolerance = _KINETIC_TOLERANCE if power else _NORM_TOLERANCE
-            if inside and last < tolerance * total:
-                return float(k[-1])
-            more = k[-1] + dk * np.arange(1, int(0.3 * len(k)) + 1)
-            k, f = np.concatenate([k, more]), np.concatenate([f, self(more)])
-        raise BasisError(
-            f"{self.owner}: the {self._name} is too rough: its transform has not converged at "
-            f"{k[-1]:.0f} 1/Å; check the table for jumps, and whether its distances are in Å"
-        )
+    A panel with 5 points integrates 1.5 radians of an oscillation to 1e-11, one with 8 points five.
+    """
+    edges = np.linspace(0.0, reach, 33)
+    if isinstance(radial, TabulatedRadial):
+        # derivatives of an interpolated function jump at its knots: panels end there
+        knots = radial.r[(radial.r > _SMALLEST_KNOT) & (radial.r < reach)]
+        edges = np.concatenate([[0.0], knots, [reach]])
+    pieces = np.maximum(1, np.ceil(np.diff(edges) * k_max / 5.0)).astype(np.int64)
+    starts = np.repeat(edges[:-1], pieces)
+    h = np.repeat(np.diff(edges) / pieces, pieces)
+    starts = starts + h * (np.arange(len(h)) - np.repeat(np.cumsum(pieces) - pieces, pieces))
+    r, weights = [], []
+    for points, here in ((5, h * k_max <= 1.5), (8, h * k_max > 1.5)):
+        x, w = _gauss_legendre(points)
+        r.append((starts[here][:, None] + h[here][:, None] * (x + 1) / 2).ravel())
+        weights.append((h[here][:, None] * w / 2).ravel())
+    return np.concatenate(r), np.concatenate(weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,30 +212,35 @@ class Channels:
         The shells of a species.
     kind : str
         "plain", "position" (r - tau) phi, or "gradient" d phi/dr.
+    plain : Channels, optional
+        The same shells not acted upon, whose transforms the gradient shares.
     """
 
     transforms: tuple[RadialTransform, ...]
     kind: str = "plain"
+    plain: Channels | None = None
+    _spectra: dict[float, NDArray[np.float64]] = field(default_factory=dict, repr=False)
+    _k_max: dict[int, float] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, shells: Sequence[Shell], kind: str = "plain", owner: str = "") -> Channels:
-        """Channels of a sequence of shells."""
-        return cls(tuple(RadialTransform(shell, owner) for shell in shells), kind)
+    def of(cls, shells: Sequence[Shell], owner: str = "") -> Channels:
+        """Plain channels of a sequence of shells."""
+        return cls(tuple(RadialTransform(shell, owner) for shell in shells))
 
     def acted_on(self, kind: str) -> Channels:
         """The same shells, multiplied by the coordinate or differentiated."""
-        return Channels(self.transforms, kind)
+        return Channels(self.transforms, kind, self)
 
     @cached_property
     def sources(self) -> tuple[tuple[int, int], ...]:
         """Shell index and degree of each channel."""
         if self.kind == "plain":
-            return tuple((n, t.shell.l) for n, t in enumerate(self.transforms))
+            return tuple((n, t.l) for n, t in enumerate(self.transforms))
         return tuple(
-            (n, t.shell.l + step)
+            (n, t.l + step)
             for n, t in enumerate(self.transforms)
             for step in (-1, 1)
-            if t.shell.l + step >= 0
+            if t.l + step >= 0
         )
 
     @property
@@ -261,7 +256,7 @@ class Channels:
     @cached_property
     def orbital_offsets(self) -> NDArray[np.int64]:
         """First orbital of each shell, and the total: (n_shells + 1,)."""
-        return np.cumsum([0, *(2 * t.shell.l + 1 for t in self.transforms)])
+        return np.cumsum([0, *(2 * t.l + 1 for t in self.transforms)])
 
     @property
     def n_components(self) -> int:
@@ -276,47 +271,111 @@ class Channels:
             return np.eye(n)[None]
         out = np.zeros((3, n, int(self.offsets[-1])))
         for c, (source, degree) in enumerate(self.sources):
-            l = self.transforms[source].shell.l
             rows = slice(self.orbital_offsets[source], self.orbital_offsets[source + 1])
             columns = slice(self.offsets[c], self.offsets[c + 1])
             # Y_1 is y, z, x
-            vector = np.sqrt(4 * np.pi / 3) * gaunt(l, degree, 1)[:, :, [2, 0, 1]]
-            out[:, rows, columns] = vector.transpose(2, 0, 1)
+            vector = np.sqrt(4 * np.pi / 3) * gaunt(self.transforms[source].l, degree, 1)
+            out[:, rows, columns] = vector[:, :, [2, 0, 1]].transpose(2, 0, 1)
         return out
 
+    # ------------------------------------------------------------------ reciprocal space
     def k_max(self, power: int) -> float:
-        """Largest wave vector that any of the shells needs, 1/Å."""
-        return max(t.k_max(power) for t in self.transforms)
+        """Wave vector beyond which k^(2 + power) f(k)^2 of no shell contributes, 1/Å.
+
+        Parameters
+        ----------
+        power : int
+            0 for norms, 2 for kinetic energies.
+
+        Raises
+        ------
+        BasisError
+            A function is too rough for any reasonable wave vector.
+        """
+        if self.plain is not None:
+            return self.plain.k_max(power)
+        if power not in self._k_max:
+            self._k_max[power] = max(
+                max((_gaussian_k_max(t) for t in self.transforms if t.is_gaussian), default=0.0),
+                self._converged_k(power),
+            )
+        return self._k_max[power]
+
+    def _converged_k(self, power: int) -> float:
+        numerical = [n for n, t in enumerate(self.transforms) if not t.is_gaussian]
+        if not numerical:
+            return 0.0
+        # the sampling that a pair of this species needs, so that its transforms serve again
+        reach, k_max = 2 * max(self.transforms[n].reach for n in numerical), _FIRST_K
+        tolerance = _KINETIC_TOLERANCE if power else _NORM_TOLERANCE
+        while True:
+            k = wave_vectors(reach, k_max)
+            rough = [
+                n
+                for n in numerical
+                if not _is_converged(self.transforms[n], k, self(k)[n], power, tolerance)
+            ]
+            if not rough:
+                return k_max
+            if k_max > _LAST_K:
+                transform = self.transforms[rough[0]]
+                raise BasisError(
+                    f"{transform.owner}: the {transform.name} is too rough: its transform has not "
+                    f"converged at {k_max:.0f} 1/Å; check the table for jumps, and whether its "
+                    "distances are in Å"
+                )
+            k_max *= _GROWTH
 
     def __call__(self, k: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Transforms of all channels, (n_channels, n_k)."""
+        """Transforms of all channels at equidistant k > 0, (n_channels, n_k)."""
+        if self.kind == "gradient" and self.plain is not None:
+            plain = self.plain(k)
+            return np.array(
+                [(-k if q > self.transforms[n].l else k) * plain[n] for n, q in self.sources]
+            )
+        known = self._spectra.get(float(k[0]), np.empty((len(self.sources), 0)))
+        if known.shape[1] < len(k):
+            more = self._evaluate(k[known.shape[1] :])
+            known = self._spectra[float(k[0])] = np.concatenate([known, more], axis=1)
+        return known[:, : len(k)]
+
+    def _evaluate(self, k: NDArray[np.float64]) -> NDArray[np.float64]:
         kernels: dict[bytes, NDArray[np.float64]] = {}
-        out: dict[int, NDArray[np.float64]] = {}
+        out = np.empty((len(self.sources), len(k)))
         # from the largest degree down, so that every Bessel function is computed once
-        if self.kind == "position":
-            for c in sorted(range(len(self.sources)), key=lambda c: -self.degrees[c]):
-                n, degree = self.sources[c]
-                out[c] = self.transforms[n](k, degree, kernels)
-            return np.array([out[c] for c in range(len(self.sources))])
-        for n in sorted(range(len(self.transforms)), key=lambda n: -self.transforms[n].shell.l):
-            out[n] = self.transforms[n](k, kernels=kernels)
-        plain = [out[n] for n in range(len(self.transforms))]
-        if self.kind == "plain":
-            return np.array(plain)
-        return np.array(
-            [
-                (-k if degree > self.transforms[n].shell.l else k) * plain[n]
-                for n, degree in self.sources
-            ]
-        )
+        for c in sorted(range(len(self.sources)), key=lambda c: -self.degrees[c]):
+            n, degree = self.sources[c]
+            out[c] = self.transforms[n](k, None if self.kind == "plain" else degree, kernels)
+        return out
+
+
+def _gaussian_k_max(transform: RadialTransform) -> float:
+    radial = transform.radial
+    if not isinstance(radial, GaussianRadial):
+        return 0.0
+    return float(np.sqrt(2 * _GAUSSIAN_EXPONENT * radial.exponents.max()))
+
+
+def _is_converged(
+    transform: RadialTransform,
+    k: NDArray[np.float64],
+    f: NDArray[np.float64],
+    power: int,
+    tolerance: float,
+) -> bool:
+    """Whether sum k^2 f^2 is the norm, or for other powers has stopped growing."""
+    density = k[0] * k ** (2 + power) * f * f
+    if power == 0:
+        return bool(abs(density.sum() - transform.norm) < tolerance * transform.norm)
+    last = density[int(len(k) / _GROWTH) :].sum()
+    return bool(last < tolerance * density.sum())
 
 
 def pair_reach(a: Channels, b: Channels) -> float:
     """Distance of two atoms beyond which all integrals vanish, Å.
 
     Functions with an end vanish beyond the sum of their radii; two Gaussians with reaches r and s
-    beyond sqrt(r^2 + s^2), which is where exp(-X^2 a b / (a + b)) is as small as each was at its
-    own.
+    beyond sqrt(r^2 + s^2), where exp(-X^2 a b / (a + b)) is as small as each was at its own.
     """
     return max(
         float(np.hypot(s.reach, t.reach)) if s.is_gaussian and t.is_gaussian else s.reach + t.reach

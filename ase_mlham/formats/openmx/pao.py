@@ -54,7 +54,7 @@ class PaoFile:
     functions: dict[int, NDArray[np.float64]]
 
     def radial(self, l: int, n: int) -> TabulatedRadial:
-        """The n-th function (from 0) of an l.
+        """The n-th function (from 0) of an l, interpolated as OpenMX does.
 
         Raises
         ------
@@ -67,7 +67,10 @@ class PaoFile:
                 f"{self.path}: function {n + 1} of l = {l} is asked for, the file holds {held}; is "
                 "it the right version of the database?"
             )
-        return TabulatedRadial(self.r, self.functions[l][n], self.cutoff)
+        values = self.functions[l][n]
+        # OpenMX's interpolation reaches two points past the last number that is not zero
+        last = min(int(np.flatnonzero(values).max(initial=0)) + 2, len(self.r) - 1)
+        return TabulatedRadial(self.r, values, float(self.r[last]), "parabolic")
 
 
 def _value(lines: list[str], keyword: str, path: Path) -> float:
@@ -155,7 +158,7 @@ def find_pao(basis: BasisString, near: Path, data_path: str = "") -> Path | None
     """The file of a basis's radial functions, None if it is nowhere.
 
     Looked for, in this order, in the folder that `MLHAM_OPENMX_DATA` names and its `PAO`; beside
-    the output and in `pao` or `PAO` there and one folder up; and in `PAO` of the input's `DATA.PATH`.
+    the output and in `pao` or `PAO` there and one folder up; in `PAO` of the input's `DATA.PATH`.
 
     Parameters
     ----------
