@@ -1,8 +1,9 @@
 """Plugin interface: what a distribution may add, and how the package finds it.
 
-A plugin is a module named by an entry point of the group `ase_mlham`. It defines some of the functions
-of `MLHamHooks`, each of which returns a list of specifications. The package's own formats, engines,
-solvers, recipes and commands arrive the same way, through its own entry points.
+A plugin is a module named by an entry point of the group `ase_mlham`. It defines some of the
+functions of `MLHamHooks`, each of which returns a list of specifications. The package's own
+formats, engines, solvers, recipes and commands arrive the same way, through its own entry points.
+All hooks with their arguments and examples are in docs/hooks.md.
 
 Specifications name their code as "module:attribute" and are imported only when used: listing
 everything that is installed must not load a neural network library.
@@ -18,16 +19,15 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from typing import Any
 
 import pluggy
 
-from ase_mlham.errors import MissingDependencyError, MLHamWarning, PluginError
+from ase_mlham.errors import MissingDependencyError, PluginError
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "AnalyserSpec",
-    "BrokenPluginWarning",
     "CommandSpec",
     "EngineSpec",
     "FamilySpec",
@@ -56,10 +56,6 @@ hookimpl = pluggy.HookimplMarker(_PROJECT)
 _log = logging.getLogger(__name__)
 
 
-class BrokenPluginWarning(MLHamWarning):
-    """An installed plugin could not be imported and is skipped."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """What every specification has.
@@ -85,8 +81,8 @@ class FormatSpec(Spec):
     patterns : tuple of str
         File name patterns, for messages and documentation.
     sniff : str
-        "module:function"; `sniff(path) -> float` from 0 (not mine) to 1 (surely mine). It looks at the
-        name and the first bytes only, and never raises for a readable file.
+        "module:function"; `sniff(path) -> float` from 0 (not mine) to 1 (surely mine). It looks at
+        the name and the first bytes only, and never raises for a readable file.
     read : str
         "module:function"; `read(path) -> LCAOSystem`, raising only `FormatError` for bad files.
     write : str, optional
@@ -297,50 +293,70 @@ class PluginRecord:
     error: str = ""
 
 
-def _distribution(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown"
+@dataclass(frozen=True)
+class _Plugin:
+    """An entry point, what it gives by kind, and why it is skipped."""
+
+    name: str
+    distribution: str
+    specs: Mapping[str, tuple[Spec, ...]] = field(default_factory=dict)
+    error: str = ""
+
+
+def _specs_of(point: EntryPoint) -> dict[str, tuple[Spec, ...]]:
+    """Import a plugin and ask it everything once; raises whatever its code raises."""
+    manager = pluggy.PluginManager(_PROJECT)
+    manager.add_hookspecs(MLHamHooks)
+    manager.register(point.load(), name=point.name)
+    known = {hook: (kind, expected) for kind, (hook, expected) in _KINDS.items()}
+    specs = {}
+    for caller in manager.get_hookcallers(manager.get_plugin(point.name)) or ():
+        if caller.name not in known:
+            close = get_close_matches(caller.name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise PluginError(f"there is no hook {caller.name!r}{hint}")
+        kind, expected = known[caller.name]
+        given = tuple(spec for part in caller() for spec in part)
+        if not all(isinstance(spec, expected) for spec in given):
+            raise PluginError(f"{caller.name} must return a list of {expected.__name__} objects")
+        if len({spec.name for spec in given}) < len(given):
+            raise PluginError(f"{caller.name} gives two of one name")
+        specs[kind] = given
+    return specs
 
 
 @lru_cache(maxsize=1)
-def _load_plugins() -> tuple[pluggy.PluginManager, tuple[tuple[EntryPoint, str], ...]]:
-    """Import all plugins; one that fails is reported by name and skipped."""
-    manager = pluggy.PluginManager(_PROJECT)
-    manager.add_hookspecs(MLHamHooks)
-    seen: list[tuple[EntryPoint, str]] = []
+def _load_plugins() -> tuple[_Plugin, ...]:
+    """All plugins; one that fails is reported by name and skipped."""
+    seen: list[_Plugin] = []
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
-        if manager.has_plugin(point.name):
-            seen.append((point, f"another plugin is already called {point.name!r}"))
-            continue
-        try:
-            manager.register(point.load(), name=point.name)
-        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
-            reason = f"{type(error).__name__}: {error}"
-            seen.append((point, reason))
-            # `mlham plugins` shows the same; a warning would break users who turn them into errors
-            _log.warning("plugin %s (%s) is skipped: %s", point.name, _distribution(point), reason)
+        origin = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown"
+        specs, reason = {}, ""
+        if any(plugin.name == point.name for plugin in seen):
+            reason = f"another plugin is already called {point.name!r}"
         else:
-            seen.append((point, ""))
-    return manager, tuple(seen)
+            try:
+                specs = _specs_of(point)
+            except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+                reason = f"{type(error).__name__}: {error}"
+        if reason:
+            # `mlham plugins` shows the same; a warning would break users who turn them into errors
+            _log.warning("plugin %s (%s) is skipped: %s", point.name, origin, reason)
+        seen.append(_Plugin(point.name, origin, specs, reason))
+    return tuple(seen)
 
 
 @lru_cache(maxsize=len(_KINDS))
 def _table(kind: str) -> Mapping[str, Spec]:
-    hook, expected = _KINDS[kind]
-    manager, _ = _load_plugins()
     table: dict[str, tuple[Spec, str]] = {}
-    for implementation in getattr(manager.hook, hook).get_hookimpls():
-        for spec in implementation.function():
-            owner = implementation.plugin_name
-            if not isinstance(spec, expected):
-                raise PluginError(
-                    f"plugin {owner!r}: {hook} must return {expected.__name__} objects"
-                )
+    for plugin in _load_plugins():
+        for spec in plugin.specs.get(kind, ()):
             if spec.name in table:
                 raise PluginError(
-                    f"plugins {table[spec.name][1]!r} and {owner!r} both give a {kind} called "
-                    f"{spec.name!r}; uninstall one of them"
+                    f"plugins {table[spec.name][1]!r} and {plugin.name!r} both give a {kind} "
+                    f"called {spec.name!r}; uninstall one of them"
                 )
-            table[spec.name] = (spec, owner)
+            table[spec.name] = (spec, plugin.name)
     return {name: table[name][0] for name in sorted(table)}
 
 
@@ -351,11 +367,15 @@ def registered(kind: str) -> Mapping[str, Any]:
     ----------
     kind : str
         "model family", "format", "engine", "recipe", "solver", "analyser", "model" or "command".
+
+    Raises
+    ------
+    PluginError
+        Two plugins give one name, or there is no such kind.
     """
+    if kind not in _KINDS:
+        raise PluginError(f"there is no kind {kind!r} of plugin; there are {', '.join(_KINDS)}")
     return _table(kind)
-
-
-ErrorType = TypeVar("ErrorType", bound=Exception)
 
 
 def find(kind: str, name: str, error: Callable[[str], Exception] = PluginError) -> Any:
@@ -435,22 +455,19 @@ def install_command(module: str) -> str:
 
 def plugins() -> list[PluginRecord]:
     """All installed plugins, with what each gives."""
-    manager, seen = _load_plugins()
-    records = []
-    for point, error in seen:
-        provides: dict[str, tuple[str, ...]] = {}
-        if not error:
-            for kind, (hook, _) in _KINDS.items():
-                names = [
-                    spec.name
-                    for implementation in getattr(manager.hook, hook).get_hookimpls()
-                    if implementation.plugin_name == point.name
-                    for spec in implementation.function()
-                ]
-                if names:
-                    provides[kind] = tuple(names)
-        records.append(PluginRecord(point.name, _distribution(point), provides, error))
-    return records
+    return [
+        PluginRecord(
+            plugin.name,
+            plugin.distribution,
+            {
+                kind: tuple(spec.name for spec in specs)
+                for kind, specs in plugin.specs.items()
+                if specs
+            },
+            plugin.error,
+        )
+        for plugin in _load_plugins()
+    ]
 
 
 def reload() -> None:
