@@ -14,16 +14,17 @@ files and prediction are not a family's business.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ase_mlham.core.harmonics import real_harmonics
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import BlockLayout
-from ase_mlham.learning.nn.frames import EdgeFrames
 from ase_mlham.learning.nn.radial import BesselBasis, cosine_cutoff
 
 __all__ = ["TwoCentre", "TwoCentreConfig"]
@@ -101,7 +102,6 @@ class TwoCentre(nn.Module):
         n = n_components * sum(natural for natural, _ in self.channels)
         reach = torch.tensor([entry.cutoff for entry in layout.basis.species])
         n_species = len(reach)
-        self.frames = EdgeFrames(layout.l_max)
         self.pair = _Radial(config.n_radial, 2 * float(reach.max()), n_species, config.width, n)
         self.surroundings = _Radial(
             config.n_radial, config.message_cutoff, n_species, config.width, n
@@ -134,10 +134,9 @@ class TwoCentre(nn.Module):
         )
 
     def _harmonics(self, vectors: Tensor) -> Tensor:
-        """Y_LM up to a factor for each L: where the frame of an edge puts the m = 0 functions."""
-        frames = self.frames(vectors)
-        rows = [frames[:, L * L : (L + 1) ** 2, L] for L in range(len(self.channels))]
-        return torch.cat(rows, dim=1)
+        """Y_LM of the directions, in the order of the package, of mean square one."""
+        values = real_harmonics(len(self.channels) - 1, vectors.detach().cpu().double().numpy())
+        return torch.from_numpy(values).to(vectors) * math.sqrt(4 * math.pi)
 
     def _expand(self, radial: Tensor, harmonics: Tensor) -> Tensor:
         """f times Y in the order of the layout; parts of the other parity are zero."""
