@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ase_mlham.errors import ModelError
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import BlockLayout
@@ -150,15 +151,26 @@ class HamGNN(nn.Module):
     layout : BlockLayout
         Irreps of the blocks.
     n_components : int
-        Pauli components to predict; the spinor heads will need more than one.
+        Pauli components to predict.
+
+    Raises
+    ------
+    ModelError
+        The spin kind is not supported, or the features cannot make the blocks.
     """
 
     def __init__(self, config: HamGNNConfig, layout: BlockLayout, n_components: int = 1) -> None:
         super().__init__()
         if n_components != 1:
-            raise ValueError("this version of HamGNN predicts real matrices without spin")
+            raise ModelError(
+                f"HamGNN was asked for {n_components} Pauli components; it predicts Hamiltonians "
+                "without spin, which have one"
+            )
         if config.l_max < layout.l_max:
-            raise ValueError(f"l_max {config.l_max} is below the {layout.l_max} of the blocks")
+            raise ModelError(
+                f"l_max = {config.l_max} of the features is below the degree {layout.l_max} that "
+                f"blocks of this basis contain; set l_max = {layout.l_max}"
+            )
         self.config = config
         n_species = len(layout.basis.species)
         channels = Channels(config.natural, config.other)
