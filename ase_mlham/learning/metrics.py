@@ -1,0 +1,243 @@
+"""Errors of predicted blocks, by kind of block: in eV inside, in meV where people read them.
+
+The error is what is left after the best shift mu S: H is defined up to it. Each stored block counts
+once (the partner of a Hermitian pair holds the same numbers), while mu weighs both of a pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_mlham.core import BlockMatrix, BlockPattern, OrbitalBasis, Structure
+from ase_mlham.core.basis import LETTERS
+from ase_mlham.errors import InputError
+
+__all__ = ["MatrixErrors", "Tally", "best_shift", "matrix_errors"]
+
+
+@dataclass
+class Tally:
+    """Sums over some matrix elements, from which means follow; two tallies add up.
+
+    Attributes
+    ----------
+    n : int
+        Elements.
+    total : float
+        Sum of |e|, eV.
+    squares : float
+        Sum of e^2, eV^2.
+    largest : float
+        Largest |e|, eV.
+    """
+
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    largest: float = 0.0
+
+    @classmethod
+    def of(cls, errors: NDArray) -> Tally:
+        """Tally of an array of errors in eV."""
+        size = abs(errors)
+        return cls(
+            size.size,
+            float(size.sum()),
+            float((size * size).sum()),
+            float(size.max(initial=0.0)),
+        )
+
+    def add(self, other: Tally) -> None:
+        """Include the elements of another tally."""
+        self.n += other.n
+        self.total += other.total
+        self.squares += other.squares
+        self.largest = max(self.largest, other.largest)
+
+    @property
+    def mae(self) -> float:
+        """Mean absolute error, meV."""
+        return 1000.0 * self.total / self.n if self.n else float("nan")
+
+    @property
+    def rms(self) -> float:
+        """Root mean square error, meV."""
+        return 1000.0 * float(np.sqrt(self.squares / self.n)) if self.n else float("nan")
+
+    def to_dict(self) -> dict[str, float]:
+        """MAE, rms and largest error in meV, and the number of elements."""
+        return {"mae": self.mae, "rms": self.rms, "max": 1000.0 * self.largest, "n": self.n}
+
+
+def _tallies() -> dict[str, Tally]:
+    return {}
+
+
+@dataclass
+class MatrixErrors:
+    """Errors of H, overall and by kind of block.
+
+    Attributes
+    ----------
+    overall, onsite, offsite : Tally
+        All elements; those of on-site blocks; the rest.
+    by_elements, by_shells, by_distance : dict of Tally
+        By pair of elements ("Si-Ge"), by angular momenta ("s-p", on-site blocks included), by
+        distance of the atoms ("2-3", off-site only, Å).
+    not_shifted : Tally
+        All elements before the shift.
+    shifts : list of float
+        mu of each structure, eV.
+    """
+
+    overall: Tally = field(default_factory=Tally)
+    onsite: Tally = field(default_factory=Tally)
+    offsite: Tally = field(default_factory=Tally)
+    by_elements: dict[str, Tally] = field(default_factory=_tallies)
+    by_shells: dict[str, Tally] = field(default_factory=_tallies)
+    by_distance: dict[str, Tally] = field(default_factory=_tallies)
+    not_shifted: Tally = field(default_factory=Tally)
+    shifts: list[float] = field(default_factory=list)
+
+    def add(self, other: MatrixErrors) -> None:
+        """Include another structure."""
+        for name in ("overall", "onsite", "offsite", "not_shifted"):
+            getattr(self, name).add(getattr(other, name))
+        for name in ("by_elements", "by_shells", "by_distance"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            for key, tally in theirs.items():
+                mine.setdefault(key, Tally()).add(tally)
+        self.shifts += other.shifts
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, in meV."""
+
+        def table(tallies: Mapping[str, Tally]) -> dict[str, Any]:
+            return {key: tallies[key].to_dict() for key in sorted(tallies)}
+
+        return {
+            "overall": self.overall.to_dict(),
+            "onsite": self.onsite.to_dict(),
+            "offsite": self.offsite.to_dict(),
+            "by_elements": table(self.by_elements),
+            "by_shells": table(self.by_shells),
+            "by_distance": table(self.by_distance),
+            "not_shifted": self.not_shifted.to_dict(),
+            "shifts": [1000.0 * mu for mu in self.shifts],
+        }
+
+    @classmethod
+    def total(cls, errors: Iterable[MatrixErrors]) -> MatrixErrors:
+        """Errors of several structures together."""
+        out = cls()
+        for entry in errors:
+            out.add(entry)
+        return out
+
+
+def best_shift(error: BlockMatrix, overlap: BlockMatrix) -> float:
+    """The mu, in eV, for which error - mu S is smallest over all blocks, both of each pair."""
+    # only the part without spin can be shifted
+    return error.component(0).inner(overlap) / overlap.inner(overlap)
+
+
+def _common(matrices: list[BlockMatrix]) -> list[BlockMatrix]:
+    """The matrices on a pattern that has the blocks of all of them."""
+    first = matrices[0].pattern
+    if all(matrix.pattern == first for matrix in matrices):
+        return matrices
+    joined = BlockPattern.from_pairs(
+        first.species,
+        first.sizes,
+        np.concatenate([m.pattern.i for m in matrices]),
+        np.concatenate([m.pattern.j for m in matrices]),
+        np.concatenate([m.pattern.R for m in matrices]),
+    )
+    return [matrix.on_pattern(joined) for matrix in matrices]
+
+
+def matrix_errors(
+    predicted: BlockMatrix,
+    reference: BlockMatrix,
+    overlap: BlockMatrix,
+    structure: Structure,
+    basis: OrbitalBasis,
+    bin_width: float = 1.0,
+) -> MatrixErrors:
+    """Errors of a Hamiltonian.
+
+    Parameters
+    ----------
+    predicted, reference : BlockMatrix
+        H in eV; a block that one of them lacks counts as zero there.
+    overlap : BlockMatrix
+        S of the reference.
+    structure, basis
+        What they belong to.
+    bin_width : float
+        Of the table by distance, Å.
+
+    Raises
+    ------
+    InputError
+        The two do not have the same spin components or atoms.
+    """
+    if predicted.n_components != reference.n_components:
+        raise InputError(
+            f"{predicted.n_components} and {reference.n_components} spin components: the two "
+            "Hamiltonians are not of one spin kind"
+        )
+    if not np.array_equal(predicted.pattern.species, reference.pattern.species):
+        raise InputError("the two Hamiltonians are not of the same atoms")
+    predicted, reference, overlap = _common([predicted, reference, overlap])
+    difference = predicted - reference
+    mu = best_shift(difference, overlap)
+    pattern = difference.pattern
+    bins = np.floor(np.linalg.norm(pattern.vectors(structure), axis=1) / bin_width).astype(int)
+    out = MatrixErrors(shifts=[mu])
+    for group, raw, s in zip(pattern.groups, difference.values, overlap.values, strict=True):
+        out.not_shifted.add(Tally.of(raw))
+        error = raw.copy()
+        error[0] -= mu * s[0]
+        a, b = basis.species[group.species_i], basis.species[group.species_j]
+        whole = Tally.of(error)
+        out.overall.add(whole)
+        out.by_elements.setdefault(f"{a.symbol}-{b.symbol}", Tally()).add(whole)
+        here = pattern.onsite[group.slice]
+        out.onsite.add(Tally.of(error[:, here]))
+        out.offsite.add(Tally.of(error[:, ~here]))
+        for index in np.unique(bins[group.slice][~here]):
+            low = index * bin_width
+            chosen = ~here & (bins[group.slice] == index)
+            key = f"{low:g}-{low + bin_width:g}"
+            out.by_distance.setdefault(key, Tally()).add(Tally.of(error[:, chosen]))
+        for la, rows in _by_degree(a.l, a.offsets):
+            for lb, columns in _by_degree(b.l, b.offsets):
+                key = "-".join(LETTERS[l] for l in sorted((la, lb)))
+                part = error[:, :, rows][..., columns]
+                out.by_shells.setdefault(key, Tally()).add(Tally.of(part))
+    return out
+
+
+def _by_degree(
+    degrees: tuple[int, ...], offsets: NDArray[np.int64]
+) -> list[tuple[int, NDArray[np.int64]]]:
+    """Orbitals of each angular momentum."""
+    return [
+        (
+            l,
+            np.concatenate(
+                [
+                    np.arange(offsets[n], offsets[n + 1])
+                    for n, other in enumerate(degrees)
+                    if other == l
+                ]
+            ),
+        )
+        for l in sorted(set(degrees))
+    ]

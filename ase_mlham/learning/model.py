@@ -1,0 +1,504 @@
+"""A trained model: structure in, H(R) and S(R) out.
+
+    model = load_model("sige")
+    system = model.predict(atoms)
+
+Nothing here imports a network library until a model is loaded, so that listing models is quick.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from importlib import metadata, resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ase_mlham import hooks
+from ase_mlham.core import BlockMatrix, LCAOSystem, OrbitalBasis, Structure
+from ase_mlham.core.neighbours import check_no_overlap
+from ase_mlham.core.system import basis_pattern
+from ase_mlham.errors import InputError, ModelError
+from ase_mlham.learning.configuration import make_config
+from ase_mlham.learning.domain import Domain, DomainWarning, OnUnknown
+from ase_mlham.learning.model_file import ModelFile, card_of, read_card
+
+if TYPE_CHECKING:
+    import torch
+    from ase import Atoms
+    from torch import nn
+
+    from ase_mlham.integrals import TwoCentreTables
+    from ase_mlham.learning.layout import BlockLayout
+    from ase_mlham.learning.targets import TargetTransform
+
+__all__ = ["HamiltonianModel", "load_model", "model_path", "models"]
+
+_log = logging.getLogger(__name__)
+
+_SAY_ABOVE = 1e9
+
+
+class HamiltonianModel:
+    """A network with its orbital basis and the way from its output to H in eV.
+
+    Make one with `load_model`.
+
+    Parameters
+    ----------
+    file : ModelFile
+        Everything that defines it.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    dtype : str or torch dtype, optional
+        "float32" (default) or "float64": of the network's arithmetic. Results are float64.
+    """
+
+    def __init__(
+        self, file: ModelFile, device: str = "auto", dtype: str | torch.dtype | None = None
+    ) -> None:
+        import torch
+
+        from ase_mlham.learning.layout import BlockLayout
+        from ase_mlham.learning.targets import TargetConfig, TargetTransform
+
+        self.file = file
+        self._device, self._dtype = _device(device), _dtype(dtype)
+        self.layout: BlockLayout = BlockLayout(file.basis)
+        spec = _family(file)
+        config = make_config(hooks.load(spec.config), file.config, f"model {file.name!r}")
+        try:
+            network = hooks.load(spec.module)(config, self.layout, file.spin.n_components)
+            network.load_state_dict(_tensors(file.weights))
+            targets = make_config(
+                TargetConfig, file.targets["config"], f"model {file.name!r}, targets"
+            )
+            transform = TargetTransform(self.layout, targets, float(file.targets["cutoff"]))
+            transform.load_state_dict(_tensors(file.transform))
+        except (RuntimeError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"model {file.name!r} does not fit the installed family {file.family!r} "
+                f"({_made_with(file)}): {error}"
+            ) from error
+        self.network: Any = network.to(self._device, self._dtype).eval()
+        self.transform: TargetTransform = transform.to(self._device)
+        for module in (self.network, self.transform):
+            for parameter in module.parameters():
+                parameter.requires_grad_(False)
+        self._torch = torch
+
+    # ------------------------------------------------------------------ what it is
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.file.name
+
+    @property
+    def basis(self) -> OrbitalBasis:
+        """Orbitals of the predicted matrices."""
+        return self.file.basis
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Name, version and content hash: equal for equal models, usable as a key."""
+        return self.file.name, self.file.version, self.file.content_hash
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What the model says of itself: elements, training data, errors, licence."""
+        return card_of(self.file.to_tree(), self.file.content_hash)
+
+    def __repr__(self) -> str:
+        return (
+            f"HamiltonianModel({self.name!r}, version {self.file.version}, family "
+            f"{self.file.family!r}, {self.basis.elements}, on {self._device})"
+        )
+
+    @cached_property
+    def _tables(self) -> TwoCentreTables:
+        from ase_mlham.integrals import TwoCentreTables
+
+        return TwoCentreTables(self.basis)
+
+    # ------------------------------------------------------------------ prediction
+    def predict(self, atoms: Atoms | Structure, *, on_unknown: OnUnknown = "error") -> LCAOSystem:
+        """H(R) and S(R) of a structure.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms or Structure
+            The structure.
+        on_unknown : "error" or "warn"
+            What to do about atoms closer to one another than any in training. Unknown elements are
+            always refused; other departures from the training structures are warnings.
+
+        Returns
+        -------
+        LCAOSystem
+            Its `warnings` hold the reservations that were also given as `DomainWarning`.
+
+        Raises
+        ------
+        DomainError
+            An element or a distance is unknown to the model.
+        InputError
+            Atoms overlap, or the structure makes no sense.
+        """
+        if on_unknown not in ("error", "warn"):
+            raise InputError(f'on_unknown={on_unknown!r}; accepted: "error", "warn"')
+        structure = atoms if isinstance(atoms, Structure) else Structure.from_atoms(atoms)
+        check_no_overlap(structure)
+        self.file.domain.check_elements(structure)
+        pattern = basis_pattern(structure, self.basis)
+        reservations = self.file.domain.check(structure, pattern, on_unknown)
+        for text in reservations:
+            warnings.warn(f"model {self.name!r}: {text}", DomainWarning, stacklevel=2)
+        numbers = int((pattern.sizes[pattern.species[pattern.i]] ** 2).sum())
+        if 60 * numbers > _SAY_ABOVE:
+            _log.info(
+                "predicting %d atoms, %d pairs: H and S take %.1f GB, about %.1f GB at the peak",
+                structure.n_atoms,
+                pattern.n_blocks,
+                16e-9 * numbers,
+                60e-9 * numbers,
+            )
+        started = time.monotonic()
+        from ase_mlham import integrals
+
+        hamiltonian = self._network_part(structure, pattern)
+        for operator in self.transform.config.operators:
+            matrix = self._operator(operator, structure, pattern)
+            for values, known in zip(hamiltonian.values, matrix.values, strict=True):
+                values[0] += known[0]
+        overlap = integrals.overlap(structure, self.basis, pattern, tables=self._tables)
+        _log.info("predicted %d atoms in %.2f s", structure.n_atoms, time.monotonic() - started)
+        return LCAOSystem(
+            structure=structure,
+            basis=self.basis,
+            hamiltonian=hamiltonian,
+            overlap=overlap,
+            n_electrons=self.basis.n_electrons(structure.numbers),
+            spin=self.file.spin,
+            provenance={
+                "source": f"model {self.name} {self.file.version}",
+                "model": self.name,
+                "version": self.file.version,
+                "family": self.file.family,
+                "sha256": self.file.content_hash,
+            },
+            warnings=reservations,
+        )
+
+    def _operator(self, name: str, structure: Structure, pattern: Any) -> BlockMatrix:
+        from ase_mlham import integrals
+
+        if name == "kinetic":
+            return integrals.kinetic(structure, self.basis, pattern, tables=self._tables)
+        raise ModelError(
+            f"model {self.name!r} needs the operator {name!r}, which this installation cannot "
+            "compute; upgrade ase-mlham"
+        )
+
+    def _network_part(self, structure: Structure, pattern: Any) -> BlockMatrix:
+        from ase_mlham.learning.graph import build_graph
+        from ase_mlham.learning.tensors import to_matrix
+
+        torch = self._torch
+        cutoff = max(float(self.network.message_cutoff), float(self.transform.config.onsite_cutoff))
+        with torch.inference_mode():
+            graph = build_graph(structure, self.basis, pattern, cutoff, self._dtype)
+            graph = graph.to(self._device)
+            output = self.network(graph)
+            coefficients = self.transform.restore(graph, output)
+        return to_matrix(self.layout, pattern, coefficients)
+
+    # ------------------------------------------------------------------ making and storing
+    def save(self, path: Path | str) -> None:
+        """Write to a `.mlham` file."""
+        self.file = self.file.write(path)
+
+    @classmethod
+    def untrained(
+        cls,
+        network: nn.Module,
+        spec: hooks.FamilySpec,
+        config: Any,
+        basis: OrbitalBasis,
+        *,
+        example: Structure,
+        device: str = "cpu",
+    ) -> HamiltonianModel:
+        """A model around a network that was not trained: for tests of families and of prediction.
+
+        The baseline is fitted to a synthetic Hamiltonian, -5 eV times S, of one structure, so that
+        predictions have the size and range of real ones.
+
+        Parameters
+        ----------
+        network : Module
+            Any weights.
+        spec, config
+            Its family and configuration.
+        basis : OrbitalBasis
+            With radial functions.
+        example : Structure
+            To which the baseline is fitted.
+        device : str
+            As for `load_model`.
+        """
+        from ase_mlham import integrals
+        from ase_mlham.learning.dataset import ReferenceData
+        from ase_mlham.learning.targets import TargetConfig
+
+        pattern = basis_pattern(example, basis)
+        overlap = integrals.overlap(example, basis, pattern)
+        system = LCAOSystem(
+            example, basis, -5.0 * overlap, overlap, basis.n_electrons(example.numbers)
+        )
+        data = ReferenceData([system], message_cutoff=_reach(network, TargetConfig()))
+        transform = fitted_transform(data, TargetConfig(operators=()))
+        return cls(
+            model_contents("untrained", spec, config, network, transform, data), device=device
+        )
+
+
+def fitted_transform(data: Any, targets: Any, indices: Any = None) -> TargetTransform:
+    """Target transform fitted to training examples.
+
+    Parameters
+    ----------
+    data : ReferenceData
+        The systems.
+    targets : TargetConfig
+        Choices of the baseline.
+    indices : sequence of int, optional
+        Which of the systems; all if not given.
+    """
+    from ase_mlham.learning.targets import TargetTransform
+
+    cutoff = 2 * max(entry.cutoff for entry in data.basis.species)
+    transform = TargetTransform(data.layout, targets, cutoff)
+    transform.fit(data if indices is None else data.select(indices))
+    return transform
+
+
+def _reach(network: Any, targets: Any) -> float:
+    """Range of messages that network and on-site baseline need, Å."""
+    return max(float(network.message_cutoff), float(targets.onsite_cutoff))
+
+
+def model_contents(
+    name: str,
+    spec: hooks.FamilySpec,
+    config: Any,
+    network: nn.Module,
+    transform: TargetTransform,
+    data: Any,
+    indices: Any = None,
+    **fields: Any,
+) -> ModelFile:
+    """Contents of a model file from what training made.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    spec, config, network
+        Family, configuration and trained network.
+    transform : TargetTransform
+        Fitted.
+    data : ReferenceData
+        Training structures.
+    indices : sequence of int, optional
+        Which of them were trained on; all if not given.
+    **fields
+        Of `ModelFile`: version, spin, card.
+    """
+    from dataclasses import asdict
+
+    chosen = [data.summaries[n] for n in (range(len(data)) if indices is None else indices)]
+    closest: dict[tuple[int, int], float] = {}
+    for summary in chosen:
+        for pair, distance in summary.closest.items():
+            closest[pair] = min(distance, closest.get(pair, distance))
+    counts = transform.histogram.cpu().numpy()
+    numbers = [int(z) for z in data.basis.numbers]
+    atoms = [summary.n_atoms for summary in chosen]
+    domain = Domain(
+        numbers=tuple(numbers),
+        n_structures=len(chosen),
+        n_atoms=(min(atoms), max(atoms)),
+        closest=closest,
+        bin_width=float(transform.config.bin_width),
+        histogram={
+            (numbers[a], numbers[b]): np.rint(counts[a, b]).astype(np.int64)
+            for a in range(len(numbers))
+            for b in range(a, len(numbers))
+        },
+    )
+    return ModelFile(
+        name=name,
+        family=spec.name,
+        config=asdict(config),
+        basis=data.basis,
+        targets=transform.to_config(),
+        domain=domain,
+        weights=_arrays(network),
+        transform=_arrays(transform),
+        **fields,
+    )
+
+
+def _arrays(module: nn.Module) -> dict[str, Any]:
+    return {key: value.detach().cpu().numpy() for key, value in module.state_dict().items()}
+
+
+def _tensors(arrays: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    import torch
+
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    import torch
+
+    known = {"float32": torch.float32, "float64": torch.float64}
+    if dtype is None:
+        return torch.float32
+    name = str(dtype).removeprefix("torch.")
+    if name not in known:
+        raise InputError(f"dtype {name!r}; accepted: float32, float64")
+    return known[name]
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device {name!r} is unknown; use auto, cpu, cuda or mps") from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        raise InputError(f"device {name!r} is not available on this machine; use cpu")
+    return device
+
+
+def _made_with(file: ModelFile) -> str:
+    return f"made with {file.card.get('family_distribution') or 'an unknown version of it'}"
+
+
+def _family(file: ModelFile) -> hooks.FamilySpec:
+    """The installed family of a model."""
+    if file.family not in hooks.registered("model family"):
+        distribution = str(file.card.get("family_distribution", "")).partition(" ")[0]
+        hint = f"; run: {hooks.install_command(distribution)}" if distribution else ""
+        known = ", ".join(hooks.registered("model family")) or "none"
+        raise ModelError(
+            f"model {file.name!r} belongs to the family {file.family!r}, which is not installed "
+            f"(installed: {known}){hint}"
+        )
+    spec: hooks.FamilySpec = hooks.find("model family", file.family, ModelError)
+    return spec
+
+
+def family_distribution(name: str) -> str:
+    """Distribution and version that gives a family, for the record."""
+    for record in hooks.plugins():
+        if name in record.provides.get("model family", ()):
+            return record.distribution
+    return ""
+
+
+# ---------------------------------------------------------------------- finding models
+def _packaged(spec: hooks.ModelSpec) -> Path:
+    resource = resources.files(spec.package).joinpath(spec.resource)
+    if not isinstance(resource, Path):
+        raise ModelError(
+            f"model {spec.name!r} lies inside an archive ({spec.package}); install the "
+            "distribution unpacked"
+        )
+    return resource
+
+
+def model_path(name_or_path: str | Path) -> Path:
+    """Where a model lies.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of an installed model, or path of a `.mlham` file.
+
+    Raises
+    ------
+    ModelError
+        Neither; the message gives the nearest name.
+    """
+    text = str(name_or_path)
+    path = Path(name_or_path).expanduser()
+    if isinstance(name_or_path, Path) or path.suffix == ".mlham" or path.parent != Path():
+        if not path.is_file():
+            raise ModelError(f"model file {path} does not exist")
+        return path
+    table = hooks.registered("model")
+    if text in table:
+        return _packaged(table[text])
+    if path.is_file():
+        return path
+    close = get_close_matches(text, table, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    known = ", ".join(table) or "none"
+    raise ModelError(
+        f"unknown model {text!r}{hint} (installed: {known}); give one of them or the path of a "
+        ".mlham file"
+    )
+
+
+def load_model(
+    name_or_path: str | Path, device: str = "auto", dtype: str | torch.dtype | None = None
+) -> HamiltonianModel:
+    """A trained model.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of an installed model (see `models`), or path of a `.mlham` file.
+    device : str
+        "auto" (a GPU if there is one), "cpu", "cuda" or "mps".
+    dtype : str or torch dtype, optional
+        "float32" (default) or "float64".
+
+    Raises
+    ------
+    ModelError
+        The model is unknown, its file damaged or too new, or its family not installed.
+
+    Examples
+    --------
+    >>> model = load_model("sige")  # doctest: +SKIP
+    >>> system = model.predict(atoms)  # doctest: +SKIP
+    """
+    return HamiltonianModel(ModelFile.read(model_path(name_or_path)), device, dtype)
+
+
+def models() -> dict[str, dict[str, Any]]:
+    """Cards of all installed models, by name; that of an unreadable file has the key "error"."""
+    out: dict[str, dict[str, Any]] = {}
+    for name, spec in hooks.registered("model").items():
+        try:
+            out[name] = read_card(_packaged(spec))
+        except (ModelError, ModuleNotFoundError, metadata.PackageNotFoundError) as error:
+            out[name] = {"name": name, "description": spec.description, "error": str(error)}
+    return out

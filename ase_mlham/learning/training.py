@@ -1,0 +1,544 @@
+"""The training loop: Lightning runs it, this module says what a step is and what is kept.
+
+The order of structures follows from the seed and the number of the epoch; random numbers and the
+learning rate follow from the number of the step. A run that is interrupted and resumed at the end of
+an epoch therefore gives the same bits as one that was not, on one machine with one number of threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader, Sampler
+
+from ase_mlham.errors import InputError
+from ase_mlham.learning.checkpoints import ArchiveCheckpoints
+from ase_mlham.learning.dataset import PreparedData, PreparedExample
+from ase_mlham.learning.family import Coefficients
+from ase_mlham.learning.losses import LossConfig, OrbitalElements, block_loss, gauge_shift
+
+__all__ = ["HamiltonianTraining", "TrainingConfig", "TrainingResult", "pick_device", "train"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Options of the training loop.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the training structures; the learning rate comes down over all of them.
+    max_minutes : float
+        Wall time after which training ends; the learning rate then comes down in time. None: no
+        limit.
+    batch_size : int
+        Structures in one step.
+    merge : bool
+        Put the structures of a step into one graph (quicker on a GPU). Otherwise one after another,
+        with what depends on the structure alone computed once and kept.
+    learning_rate : float
+        Largest one.
+    final_fraction : float
+        Learning rate at the end, as a fraction of the largest.
+    warmup_steps : int
+        Steps over which it rises from zero.
+    beta1, beta2 : float
+        Of Adam.
+    weight_decay : float
+        Of Adam.
+    clip : float
+        Largest norm of the gradient; 0 for no limit.
+    ema : float
+        Decay of the running average of weights, which is what is validated and kept.
+    validate_every : int
+        Epochs between validations and checkpoints.
+    patience : int
+        Validations without improvement after which training ends; 0 to go on to the end.
+    log_every : int
+        Steps between lines in the logs.
+    threads : int
+        Of torch; 0 leaves its own choice.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    memory_gb : float
+        Of prepared structures that are kept; others are prepared again in every epoch.
+    seed : int
+        Of the weights, the order of structures and everything else that is random.
+    """
+
+    epochs: int = 100
+    max_minutes: float | None = None
+    batch_size: int = 1
+    merge: bool = False
+    learning_rate: float = 3e-3
+    final_fraction: float = 0.01
+    warmup_steps: int = 100
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+    clip: float = 50.0
+    ema: float = 0.995
+    validate_every: int = 1
+    patience: int = 0
+    log_every: int = 50
+    threads: int = 0
+    device: str = "auto"
+    memory_gb: float = 8.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "batch_size", "learning_rate", "validate_every", "log_every")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} = {getattr(self, name)} must be positive")
+        if not (0 <= self.ema < 1 and 0 < self.final_fraction <= 1):
+            raise InputError("ema must lie in 0..1 (1 excluded), final_fraction in 0..1")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise InputError(f"max_minutes = {self.max_minutes} must be positive")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run leaves behind.
+
+    Attributes
+    ----------
+    network : Module
+        With the averaged weights of the best validation (or of the end, without validation data).
+    best : dict
+        Validation errors of these weights, meV.
+    epochs, steps : int
+        How far it went, earlier parts of a resumed run included.
+    minutes : float
+        Wall time, earlier parts included.
+    stopped : str
+        "finished", "time limit" or "no improvement".
+    folder : Path
+        Checkpoints and logs.
+    """
+
+    network: nn.Module
+    best: dict[str, float]
+    epochs: int
+    steps: int
+    minutes: float
+    stopped: str
+    folder: Path
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of a name; "auto" takes a GPU if there is one.
+
+    Raises
+    ------
+    InputError
+        The device does not exist here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device {name!r} is unknown; use auto, cpu, cuda or mps") from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        raise InputError(f"device {name!r} is not available on this machine; use device = cpu")
+    return device
+
+
+class _EpochOrder(Sampler[int]):
+    """A random order that depends on the seed and the epoch alone. Lightning tells it the epoch."""
+
+    def __init__(self, n: int, seed: int) -> None:
+        self._n, self._seed, self._epoch = n, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(_mixed(self._seed, self._epoch))
+        return iter(torch.randperm(self._n, generator=generator).tolist())
+
+
+def _mixed(seed: int, count: int) -> int:
+    return (seed * 1_000_003 + count) % 2**63
+
+
+class HamiltonianTraining(lightning.LightningModule):
+    """Network, its averaged copy, and what a training and a validation step are.
+
+    Parameters
+    ----------
+    network : Module
+        A family's module.
+    elements : OrbitalElements
+        Turns coefficients into matrix elements.
+    loss : LossConfig
+        What is minimised.
+    config : TrainingConfig
+        Optimiser and schedule.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        elements: OrbitalElements,
+        loss: LossConfig,
+        config: TrainingConfig,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.averaged = AveragedModel(network, multi_avg_fn=self._average)
+        self.elements, self.loss, self.options = elements, loss, config
+        self.seconds_before, self._started = 0.0, time.monotonic()
+        self.out_of_time = False
+        self._sums: dict[str, float] = {}
+
+    # ------------------------------------------------------------------ optimiser
+    def _average(self, averaged: Any, current: Any, n: Any) -> None:
+        # short memory at first: the random start must not linger
+        count = float(n)
+        decay = min(self.options.ema, (1.0 + count) / (10.0 + count))
+        torch._foreach_lerp_(list(averaged), list(current), 1.0 - decay)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam."""
+        options = self.options
+        return torch.optim.Adam(
+            self.network.parameters(),
+            lr=options.learning_rate,
+            betas=(options.beta1, options.beta2),
+            weight_decay=options.weight_decay,
+            foreach=True,
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training, earlier parts of a resumed run included."""
+        return self.seconds_before + time.monotonic() - self._started
+
+    def learning_rate(self) -> float:
+        """Warm-up, then a cosine over steps, or over time if that ends first."""
+        options = self.options
+        step = self.global_step
+        progress = step / max(1.0, float(self.trainer.estimated_stepping_batches))
+        if options.max_minutes is not None:
+            progress = max(progress, self.seconds / (60 * options.max_minutes))
+        low = options.final_fraction
+        factor = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return options.learning_rate * factor * min(1.0, (step + 1) / (options.warmup_steps + 1))
+
+    # ------------------------------------------------------------------ steps
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set the learning rate of this step, and seed what the network draws in it."""
+        torch.manual_seed(_mixed(self.options.seed + 1, self.global_step))
+        rate = self.learning_rate()
+        for group in self.optimizers().param_groups:  # type: ignore[union-attr]
+            group["lr"] = rate
+
+    def _outputs(self, batch: Sequence[PreparedExample], network: nn.Module) -> list[Coefficients]:
+        if not self.options.merge:
+            return [network(example.graph, example.precomputed) for example in batch]
+        from ase_mlham.learning.batching import merge_graphs, split_output
+
+        graphs = [example.graph for example in batch]
+        return split_output(network(merge_graphs(graphs)), graphs)
+
+    def training_step(self, batch: Sequence[PreparedExample], batch_idx: int) -> Tensor:
+        """Mean loss of the structures of a step, meV."""
+        losses = [
+            block_loss(
+                example.error(output, self.elements),
+                example.overlap,
+                example.elements.n_onsite,
+                self.loss,
+            )
+            for example, output in zip(batch, self._outputs(batch, self.network), strict=True)
+        ]
+        loss = torch.stack(losses).mean()
+        self._sums["train/loss"] = self._sums.get("train/loss", 0.0) + float(loss.detach())
+        self._sums["train/steps"] = self._sums.get("train/steps", 0.0) + 1.0
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Update the averaged weights; stop when the time is over."""
+        self.averaged.update_parameters(self.network)
+        limit = self.options.max_minutes
+        if limit is not None and self.seconds > 60 * limit:
+            self.out_of_time = True
+            self.trainer.should_stop = True
+        if self.global_step % self.options.log_every == 0:
+            self.log_dict(
+                {
+                    "train/loss": self._sums["train/loss"] / self._sums["train/steps"],
+                    "train/learning_rate": self.optimizers().param_groups[0]["lr"],  # type: ignore[union-attr]
+                },
+                batch_size=1,
+            )
+            self._sums.pop("train/loss", None)
+            self._sums.pop("train/steps", None)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin new sums."""
+        self._totals = torch.zeros(5, dtype=torch.float64)
+        self._worst = 0.0
+
+    def validation_step(self, batch: Sequence[PreparedExample], batch_idx: int) -> None:
+        """Errors of the averaged weights, after the best shift of each structure."""
+        for example in batch:
+            output = self.averaged.module(example.graph, example.precomputed)
+            error = example.error(output, self.elements).double()
+            overlap, n = example.overlap.double(), example.elements.n_onsite
+            error[0] -= gauge_shift(error, overlap, n) * overlap
+            size = 1000.0 * error.abs()
+            onsite = size[:, :n]
+            sums = [size.sum(), onsite.sum(), size.square().sum()]
+            counts = torch.tensor([size.numel(), onsite.numel()], dtype=torch.float64)
+            self._totals += torch.cat([torch.stack(sums).cpu(), counts])
+            self._worst = max(self._worst, float(size.mean()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Report the mean errors in meV."""
+        total, onsite, squares, n, n_onsite = self._totals.tolist()
+        self.log_dict(
+            {
+                "validation/mae": total / n,
+                "validation/rms": math.sqrt(squares / n),
+                "validation/onsite": onsite / max(n_onsite, 1.0),
+                "validation/offsite": (total - onsite) / max(n - n_onsite, 1.0),
+                "validation/worst_structure": self._worst,
+            },
+            batch_size=1,
+        )
+
+    # ------------------------------------------------------------------ plumbing
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Nothing: prepared structures are already where they are needed."""
+        return batch
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the time that was spent."""
+        checkpoint["seconds"] = self.seconds
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting from there."""
+        self.seconds_before = float(checkpoint["seconds"])
+        self._started = time.monotonic()
+
+
+class _Lines(Callback):
+    """One line a validation, where there is no terminal for a progress bar."""
+
+    def on_validation_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        if trainer.sanity_checking:
+            return
+        metrics = {
+            name.partition("/")[2]: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("validation/")
+        }
+        text = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        _log.info(
+            "epoch %d of %s, %.1f min: %s meV",
+            trainer.current_epoch + 1,
+            trainer.max_epochs,
+            pl_module.seconds / 60,  # type: ignore[operator]
+            text,
+        )
+
+
+def _loader(data: PreparedData, config: TrainingConfig, *, shuffle: bool) -> DataLoader[Any]:
+    sampler = _EpochOrder(len(data), config.seed) if shuffle else None
+    return DataLoader(
+        data,
+        batch_size=config.batch_size if shuffle else 1,
+        sampler=sampler,
+        shuffle=False if sampler is None else None,
+        collate_fn=list,
+        # of its own, so that making a loader leaves the global random numbers alone
+        generator=torch.Generator().manual_seed(config.seed),
+    )
+
+
+def train(
+    network: nn.Module,
+    training: PreparedData,
+    validation: PreparedData | None,
+    *,
+    config: TrainingConfig,
+    folder: Path,
+    loss: LossConfig | None = None,
+    resume: bool = False,
+) -> TrainingResult:
+    """Train a network.
+
+    Parameters
+    ----------
+    network : Module
+        Fresh; it is changed. Resuming overwrites its weights.
+    training, validation : PreparedData
+        Structures to learn from, and to choose the best weights by.
+    config : TrainingConfig
+        Loop, optimiser, schedule.
+    folder : Path
+        Gets `last.ckpt`, `best.ckpt`, CSV and TensorBoard logs.
+    loss : LossConfig, optional
+        What is minimised.
+    resume : bool
+        Go on from `last.ckpt` in the folder, if it is there.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Interrupted; the last complete epoch is in `last.ckpt`.
+    ModelError
+        The checkpoint is damaged.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    device = pick_device(config.device)
+    module = HamiltonianTraining(network, training.elements, loss or LossConfig(), config)
+    best = ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor="validation/mae" if validation is not None else None,
+        save_last=True,
+        every_n_epochs=config.validate_every,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [best]
+    terminal = sys.stderr.isatty()
+    callbacks.append(TQDMProgressBar(refresh_rate=10) if terminal else _Lines())
+    stopper = None
+    if config.patience and validation is not None:
+        stopper = EarlyStopping("validation/mae", patience=config.patience, mode="min")
+        callbacks.append(stopper)
+    loggers: list[Logger] = [
+        CSVLogger(folder, name="csv"),
+        TensorBoardLogger(folder, name="tensorboard"),
+    ]
+    quiet = logging.getLogger("lightning.pytorch")
+    level = quiet.level
+    # its remarks about hardware, slogans and worker processes are not for our users
+    quiet.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # structures lie prepared in memory: worker processes would only copy them
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+            warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
+            # lightning and torch among themselves
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+            trainer = lightning.Trainer(
+                accelerator={"cuda": "gpu"}.get(device.type, device.type),
+                devices=1,
+                max_epochs=config.epochs,
+                callbacks=callbacks,
+                logger=loggers,
+                plugins=[ArchiveCheckpoints()],
+                gradient_clip_val=config.clip or None,
+                check_val_every_n_epoch=config.validate_every,
+                log_every_n_steps=1,
+                num_sanity_val_steps=0,
+                enable_progress_bar=terminal,
+                enable_model_summary=False,
+            )
+            last = folder / "last.ckpt"
+            _fit(trainer, module, training, validation, config, last if resume else None)
+    finally:
+        quiet.setLevel(level)
+    return _result(trainer, module, best, stopper, folder)
+
+
+def _fit(
+    trainer: lightning.Trainer,
+    module: HamiltonianTraining,
+    training: PreparedData,
+    validation: PreparedData | None,
+    config: TrainingConfig,
+    checkpoint: Path | None,
+) -> None:
+    path = str(checkpoint) if checkpoint is not None and checkpoint.is_file() else None
+    try:
+        trainer.fit(
+            module,
+            _loader(training, config, shuffle=True),
+            None if validation is None else _loader(validation, config, shuffle=False),
+            ckpt_path=path,
+        )
+    except SystemExit as stop:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from stop
+        raise
+
+
+def _result(
+    trainer: lightning.Trainer,
+    module: HamiltonianTraining,
+    best: ModelCheckpoint,
+    stopper: EarlyStopping | None,
+    folder: Path,
+) -> TrainingResult:
+    averaged = module.averaged.module
+    metrics = {
+        name.partition("/")[2]: float(value)
+        for name, value in trainer.callback_metrics.items()
+        if name.startswith("validation/")
+    }
+    if best.monitor and best.best_model_path:
+        state = ArchiveCheckpoints().load_checkpoint(best.best_model_path)["state_dict"]
+        prefix = "averaged.module."
+        averaged.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
+        if best.best_model_score is not None:
+            metrics["mae"] = float(best.best_model_score)
+    stopped = "finished"
+    if module.out_of_time:
+        stopped = "time limit"
+    elif stopper is not None and stopper.stopped_epoch:
+        stopped = "no improvement"
+    return TrainingResult(
+        network=averaged.eval().cpu(),
+        best=metrics,
+        epochs=trainer.current_epoch,
+        steps=trainer.global_step,
+        minutes=module.seconds / 60,
+        stopped=stopped,
+        folder=folder,
+    )
