@@ -195,7 +195,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     """One line for an error, and the exit code."""
     if isinstance(error, MLHamError):
         return f"{error}", error.exit_code
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and not f"{error.name}.".startswith("ase_mlham."):
         missing = missing_dependency("this command", error)
         return f"{missing}", missing.exit_code
     if isinstance(error, MemoryError):
@@ -229,8 +229,12 @@ def _messages(arguments: Sequence[str]) -> Iterator[None]:
             for kind in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
                 warnings.simplefilter("ignore", kind)
 
+        shown: list[str] = []
+
         def show(message, category, filename, lineno, file=None, line=None):
-            if not quiet:
+            # a model says what it thinks of a structure, and every analysis says it again
+            if not quiet and not any(str(message) in earlier for earlier in shown):
+                shown.append(str(message))
                 sys.stderr.write(f"mlham: warning: {message}\n")
 
         warnings.showwarning = show

@@ -6,6 +6,9 @@ and s-only hydrogen, whose chain is the textbook metal. Orthogonal orbitals: S i
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -14,6 +17,7 @@ from ase.build import bulk
 from ase_mlham.core import (
     BlockMatrix,
     BlockPattern,
+    GaussianRadial,
     LCAOSystem,
     OrbitalBasis,
     Shell,
@@ -93,7 +97,7 @@ class ToyModel:
         self.card = {"name": "toy", "elements": ["H", "Si"], "spin": "none"}
         self.calls = 0
 
-    def predict(self, atoms: Atoms) -> LCAOSystem:
+    def predict(self, atoms: Atoms, *, on_unknown: str = "error") -> LCAOSystem:
         self.calls += 1
         for atom, number in enumerate(atoms.numbers):
             if number not in (1, 14):
@@ -116,3 +120,57 @@ def silicon() -> Atoms:
 def chain() -> Atoms:
     """Hydrogen atoms in a row: E(k) = -2 cos(2 pi k), half filled."""
     return Atoms("H", cell=[1.0, 8.0, 8.0], pbc=(True, False, False))
+
+
+def gaussian_basis() -> OrbitalBasis:
+    """s and p Gaussians on hydrogen and silicon, for models that need radial functions."""
+    s, p = (
+        GaussianRadial(l, [1.2], [math.sqrt(2 * 2.4 ** (l + 1.5) / math.gamma(l + 1.5))], 2.4)
+        for l in (0, 1)
+    )
+    return OrbitalBasis(
+        (
+            SpeciesBasis(1, (Shell(0, 2.4, s),), 1.0, "H-s1"),
+            SpeciesBasis(14, (Shell(0, 2.4, s), Shell(1, 2.4, p)), 4.0, "Si-s1p1"),
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory) -> str:
+    """A real `.mlham` file, of the smallest family, with weights that were never trained."""
+    pytest.importorskip("torch", reason="models need torch: pip install 'ase-mlham[models]'")
+    from ase_mlham import hooks
+    from ase_mlham.learning.layout import BlockLayout
+    from ase_mlham.learning.model import HamiltonianModel
+
+    spec = hooks.find("model family", "pairwise")
+    basis = gaussian_basis()
+    config = hooks.load(spec.config)()
+    network = hooks.load(spec.module)(config, BlockLayout(basis), 1)
+    atoms = bulk("Si", a=5.43)
+    atoms.append("H")
+    atoms.positions[-1] = (2.7, 2.7, 0.5)
+    example = Structure.from_atoms(atoms)
+    model = HamiltonianModel.untrained(network, spec, config, basis, example=example)
+    path = tmp_path_factory.mktemp("models") / "tiny.mlham"
+    model.save(path)
+    return str(path)
+
+
+@pytest.fixture
+def install(model_file, monkeypatch):
+    """Call it to have the model of `model_file` installed under the name "tiny"."""
+    from ase_mlham import hooks
+    from ase_mlham.learning import model
+
+    def call() -> None:
+        spec = hooks.ModelSpec(name="tiny", description="", package="tests", resource=model_file)
+        table = {"tiny": spec}
+        known = hooks.registered
+        monkeypatch.setattr(
+            hooks, "registered", lambda kind: table if kind == "model" else known(kind)
+        )
+        monkeypatch.setattr(model, "_packaged", lambda spec: Path(spec.resource))
+
+    return call

@@ -1,0 +1,110 @@
+"""`mlham generate`: H and S of many structures, computed and written to files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+from typing import Any
+
+from ase_mlham.cli.source import read_images
+from ase_mlham.errors import InputError
+from ase_mlham.hooks import load, registered
+
+__all__ = ["add_arguments", "parse_settings", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `mlham generate`."""
+    parser.epilog = """\
+examples:
+  mlham generate structures.extxyz -o data
+  mlham generate structures.extxyz -o data --workers 4 --set kpts=4,4,4 --set xc=lda
+
+Started again with the same settings, it goes on where it stopped. Structures that fail are
+reported, in data/report.json too, and the exit code is then 1.
+"""
+    for name, spec in registered("engine").items():
+        parser.epilog += f"\nsettings of the engine {name} for --set, with their defaults:\n"
+        for field in fields(load(spec.settings)):
+            parser.epilog += f"  {field.name}={field.default}\n"
+    parser.add_argument("file", metavar="FILE", help="structures (any format that ASE reads)")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", required=True, help="folder of the results"
+    )
+    parser.add_argument(
+        "--engine", default="pyscf", metavar="NAME", help="who computes (default: pyscf)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the engine; may be given several times",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="structures at the same time, one processor each (default: 1)",
+    )
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """Settings from "key=value" words.
+
+    A value is read as Python would: numbers, tuples (4,4,4), True, None; what is none of these is a
+    text.
+
+    Raises
+    ------
+    InputError
+        A word has no "=".
+    """
+    from ast import literal_eval
+
+    out: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not (key and sign):
+            raise InputError(f"--set {pair}: expected KEY=VALUE, for example --set kpts=4,4,4")
+        try:
+            out[key.strip().replace("-", "_")] = literal_eval(value)
+        except (ValueError, SyntaxError):
+            out[key.strip().replace("-", "_")] = value
+    return out
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compute, write, report."""
+    from ase_mlham.engines import generate
+    from ase_mlham.engines.compute import make_settings
+    from ase_mlham.formats import write_system
+    from ase_mlham.progress import track
+
+    values = parse_settings(options.set)
+    make_settings(options.engine, values)
+    if options.workers < 1:
+        raise InputError(f"--workers {options.workers}: at least one is needed")
+    structures = read_images(options.file)
+    events = generate(
+        structures,
+        options.output,
+        write=write_system,
+        engine=options.engine,
+        settings=values,
+        workers=options.workers,
+    )
+    count = {"finished": 0, "present": 0, "failed": 0}
+    for event in track(events, len(structures), "structures"):
+        count[event.status] += 1
+        if event.status == "failed":
+            sys.stderr.write(
+                f"mlham: structure {event.index} ({event.formula}) failed: {event.message}\n"
+            )
+    print(
+        f"{options.output}: {count['finished']} computed, {count['present']} there before, "
+        f"{count['failed']} failed"
+    )
+    return 1 if count["failed"] else 0

@@ -1,0 +1,129 @@
+"""Options that several commands share: k-points, path, window of energies, solver."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ase_mlham.errors import InputError
+
+if TYPE_CHECKING:
+    from ase_mlham.core import LCAOSystem
+
+__all__ = [
+    "add_path",
+    "add_solver",
+    "add_window",
+    "announce",
+    "parse_kpts",
+    "solver_options",
+    "window",
+]
+
+TOLD_FROM = 5.0
+"""Seconds of one core from which on the cost of a calculation is said before it starts."""
+
+
+def add_solver(parser: argparse.ArgumentParser) -> None:
+    """Mesh and eigensolver."""
+    group = parser.add_argument_group("k-points and solver")
+    group.add_argument(
+        "-k",
+        "--kpts",
+        metavar="N,N,N",
+        help="mesh for Fermi level and DOS: three integers, or one number, the points per 1/Å "
+        "(default: 5)",
+    )
+    group.add_argument(
+        "--overlap-floor",
+        type=float,
+        metavar="S",
+        help="drop combinations of orbitals whose overlap eigenvalue is below S, for bases that "
+        "are nearly linearly dependent (1e-4 is usual; default: refuse them)",
+    )
+    group.add_argument("--solver", metavar="NAME", help="eigensolver (mlham plugins lists them)")
+
+
+def add_path(parser: argparse.ArgumentParser) -> None:
+    """Path through the zone."""
+    group = parser.add_argument_group("path")
+    group.add_argument(
+        "--path",
+        metavar="GXL",
+        help="special points, a comma for a jump; or 'seekpath' (default: that of the lattice)",
+    )
+    group.add_argument("--npoints", type=int, metavar="N", help="points along the path")
+    group.add_argument(
+        "--eps",
+        type=float,
+        default=2e-4,
+        metavar="X",
+        help="tolerance of the recognition of the lattice; 1e-2 for strained cells (default: 2e-4)",
+    )
+
+
+def add_window(parser: argparse.ArgumentParser, low: float, high: float) -> None:
+    """Range of energies that is shown."""
+    group = parser.add_argument_group("energies")
+    group.add_argument(
+        "--emin",
+        type=float,
+        default=low,
+        metavar="E",
+        help=f"lowest energy shown, eV from the zero of the picture (default: {low:g})",
+    )
+    group.add_argument(
+        "--emax",
+        type=float,
+        default=high,
+        metavar="E",
+        help=f"highest energy shown (default: {high:g})",
+    )
+
+
+def window(options: argparse.Namespace) -> tuple[float, float]:
+    """Range of energies, checked."""
+    if not options.emin < options.emax:
+        raise InputError(f"--emin {options.emin:g} must be below --emax {options.emax:g}")
+    return options.emin, options.emax
+
+
+def parse_kpts(text: str | None) -> Any:
+    """Mesh "8,8,8" or "8x8x8", or density "3.5", as `k_points` takes it.
+
+    Raises
+    ------
+    InputError
+        Neither of these.
+    """
+    if text is None:
+        return None
+    words = text.replace("x", ",").replace(" ", ",").split(",")
+    try:
+        if len(words) == 1:
+            return float(words[0])
+        sizes = tuple(int(word) for word in words)
+    except ValueError:
+        sizes = ()
+    if len(sizes) != 3:
+        raise InputError(
+            f"--kpts {text}: give three integers such as 8,8,8, or one number, the points per 1/Å"
+        )
+    return sizes
+
+
+def solver_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Keywords of the functions of `electronic`."""
+    return {"overlap_floor": options.overlap_floor, "solver": options.solver}
+
+
+def announce(system: LCAOSystem, n_kpts: int, *, vectors: bool = False) -> None:
+    """Say what diagonalising will cost, if it is much."""
+    from ase_mlham.core import SpinKind
+    from ase_mlham.electronic.solvers.cost import dense_cost
+
+    size = system.n_orbitals * (2 if system.spin is SpinKind.SPINOR else 1)
+    cost = dense_cost(size, n_kpts * system.spin.n_channels, vectors=vectors)
+    if cost.seconds > TOLD_FROM:
+        sys.stderr.write(f"mlham: {cost}\n")
