@@ -108,7 +108,8 @@ class FamilySpec(Spec):
     config : str
         "module:dataclass"; a frozen dataclass of plain values, every field with a default.
     module : str
-        "module:class"; a `torch.nn.Module` built as `cls(config, layout)`, see `learning.family`.
+        "module:class"; a `torch.nn.Module` built as `cls(config, layout, n_components)`, see
+        `learning.family`.
     presets : mapping
         Name to a mapping of config fields.
     spin_kinds : tuple of str
@@ -163,7 +164,8 @@ class SolverSpec(Spec):
     Parameters
     ----------
     solve : str
-        "module:function", see `electronic.solvers`.
+        "module:function"; `solve(problem)` yields a `Solution` for each k-point, see
+        `electronic.solvers`.
     guarantees : str
         What its result is guaranteed to be, for listings.
     """
