@@ -29,7 +29,9 @@ _HOME = {
     "gap": "ase_mlham.electronic.gap",
     "load_model": "ase_mlham.learning.model",
     "models": "ase_mlham.learning.model",
+    "pdos": "ase_mlham.electronic.dos",
     "read_system": "ase_mlham.formats",
+    "spin_texture": "ase_mlham.electronic.spin_texture",
     "write_system": "ase_mlham.formats",
 }
 

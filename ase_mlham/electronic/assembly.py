@@ -11,6 +11,7 @@ three to six times cheaper.
 from __future__ import annotations
 
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -156,6 +157,9 @@ class BlochSum:
         return out
 
 
+_prepared: WeakKeyDictionary[LCAOSystem, Assembly] = WeakKeyDictionary()
+
+
 class Assembly:
     """H(k) and S(k) of a system, as matrices of its independent eigenvalue problems.
 
@@ -169,6 +173,13 @@ class Assembly:
         self.spin: SpinKind = system.spin
         self.hamiltonian = BlochSum(system.hamiltonian)
         self.overlap = BlochSum(system.overlap)
+
+    @classmethod
+    def of(cls, system: LCAOSystem) -> Assembly:
+        """The assembly of a system, prepared once: a search asks for a few k-points many times."""
+        if system not in _prepared:
+            _prepared[system] = cls(system)
+        return _prepared[system]
 
     @property
     def n_orbitals(self) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_mlham.core.system import LCAOSystem
+from ase_mlham.electronic.collapse import attach
 from ase_mlham.electronic.fermi import band_edges, fermi_level_of_states, mesh_of
 from ase_mlham.electronic.path import band_path, path_points
 from ase_mlham.electronic.states import EigenStates, eigenstates
@@ -112,7 +113,7 @@ def bands(
     npoints : int, optional
         Total number of points.
     density : float, optional
-        Points per Å^-1 instead; 15 by default.
+        Points per Å^-1 instead; 20 by default.
     eps : float
         Tolerance of the recognition of the lattice; 1e-2 for strained cells.
     kpts : as for `k_points`
@@ -154,4 +155,5 @@ def bands(
             system, mesh_of(system, kpts), overlap_floor=overlap_floor, solver=solver
         )
         reference = reference_level(mesh, along)
+    attach(system, along, reference)
     return to_band_structure(along, reference)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ase_mlham.core.system import LCAOSystem
+from ase_mlham.electronic.collapse import attach
 from ase_mlham.electronic.fermi import BandEdges, band_edges, fermi_level_of_states, mesh_of
 from ase_mlham.electronic.kpoints import KPoints
 from ase_mlham.electronic.path import band_path
@@ -141,6 +142,8 @@ class Gap:
             lines.append(f"metal, Fermi level {self.fermi_level:.3f} eV")
         else:
             kind = "direct" if self.is_direct else "indirect"
+            if self.vbm.channel != self.cbm.channel:
+                kind = "between spin channels"
             lines.append(f"gap {self.fundamental:.3f} eV, {kind}")
             for name, edge in (
                 ("valence band maximum", self.vbm),
@@ -262,8 +265,10 @@ def gap(
     refine = small if refine is None else refine
     mesh = eigenstates(system, mesh_of(system, kpts), overlap_floor=overlap_floor, solver=solver)
     states, edges = mesh, band_edges(mesh)
+    level = fermi_level_of_states(mesh)
+    texts = attach(system, mesh, level)
     if edges is None:
-        return gap_of_states(mesh, fermi_level_of_states(mesh), None)
+        return replace(gap_of_states(mesh, level, None), warnings=texts)
     if path is not False and (small or path is not None):
         along = band_path(system.structure, path)
         states = _joined(
@@ -279,8 +284,8 @@ def gap(
         edges = band_edges(states)
     if edges is None:
         # a metal after all: bands cross away from the mesh
-        return gap_of_states(states, fermi_level_of_states(mesh), None)
-    return gap_of_states(states, edges.middle, edges)
+        return replace(gap_of_states(states, level, None), warnings=texts)
+    return replace(gap_of_states(states, edges.middle, edges), warnings=texts)
 
 
 def _joined(a: EigenStates, b: EigenStates) -> EigenStates:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_PATH_DENSITY", "band_path", "path_points"]
 
-DEFAULT_PATH_DENSITY = 15.0
-"""Points of a path per Å^-1 (2 pi included): about 110 for silicon, smooth to the eye."""
+DEFAULT_PATH_DENSITY = 20.0
+"""Points of a path per Å^-1 (2 pi included): about 150 for silicon, smooth to the eye."""
 
 
 def path_points(path: BandPath) -> KPoints:
@@ -54,7 +54,7 @@ def band_path(
     npoints : int, optional
         Total number of points (ASE may add a few where there are many segments).
     density : float, optional
-        Points per Å^-1 instead; 15 by default.
+        Points per Å^-1 instead; 20 by default.
     eps : float
         Tolerance of the recognition of the lattice. A slightly strained cubic cell is triclinic at
         2e-4; 1e-2 restores its path.

@@ -29,4 +29,19 @@ def mlham_analysers() -> list[AnalyserSpec]:
             description="fundamental and direct gap, with k-points and spin channels",
             analyse="ase_mlham.electronic.gap:gap",
         ),
+        AnalyserSpec(
+            name="charges",
+            description="Mulliken charges and spin moments of atoms",
+            analyse="ase_mlham.electronic.charges:charges",
+        ),
+        AnalyserSpec(
+            name="spin-texture",
+            description="spin expectation values of states over the Brillouin zone",
+            analyse="ase_mlham.electronic.spin_texture:spin_texture",
+        ),
+        AnalyserSpec(
+            name="collapse",
+            description="spurious states that errors of a predicted H pull among the bands",
+            analyse="ase_mlham.electronic.collapse:check_collapse",
+        ),
     ]

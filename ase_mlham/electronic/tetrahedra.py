@@ -26,7 +26,7 @@ __all__ = ["Tetrahedra"]
 SPREAD = 1e-5
 """eV; corner energies are drawn apart by this, so that no denominator vanishes."""
 
-_BATCH = 400_000
+_BATCH = 30_000
 
 
 class Tetrahedra:

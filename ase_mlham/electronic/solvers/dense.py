@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import block_diag, eigh, get_lapack_funcs
+from scipy.linalg import eigh, get_lapack_funcs
 from threadpoolctl import ThreadpoolController
 
 from ase_mlham.core.spin import SpinKind
@@ -67,7 +67,7 @@ def solve(problem: Eigenproblem) -> Iterator[Solution]:
         raise InputError(
             f"overlap_floor = {problem.overlap_floor}; it must lie between 0 and 1 (1e-4 is usual)"
         )
-    assembly = Assembly(problem.system)
+    assembly = Assembly.of(problem.system)
     if problem.n_bands is not None and not 1 <= problem.n_bands <= assembly.size:
         raise InputError(f"{problem.n_bands} bands asked of a basis that gives {assembly.size}")
     chunks = [
@@ -139,6 +139,14 @@ def _solve_one(
     return Solution(index, np.stack(energies), measured)
 
 
+def _twice(matrix: NDArray) -> NDArray:
+    """The matrix for spin up and again for spin down."""
+    rows, columns = matrix.shape
+    out = np.zeros((2 * rows, 2 * columns), matrix.dtype, order="F")
+    out[:rows, :columns] = out[rows:, columns:] = matrix
+    return out
+
+
 class _Cholesky:
     """Reduction of the generalised problem by the Cholesky factor of S."""
 
@@ -159,7 +167,7 @@ class _Cholesky:
                 f"{OVERLAP_LIMIT:.0e}: the basis is linearly dependent there; give "
                 "overlap_floor=1e-4 to project such combinations out, or use a smaller basis"
             )
-        self.factor = block_diag(factor, factor) if doubled else factor
+        self.factor = _twice(factor) if doubled else factor
 
     def reduce(self, hamiltonian: NDArray) -> NDArray:
         """L^-1 H L^-H; only the lower triangle is meant."""
@@ -188,7 +196,7 @@ class _Projection:
         s, u = np.linalg.eigh(overlap)
         kept = s >= floor
         basis = u[:, kept] / np.sqrt(s[kept])
-        self.basis = block_diag(basis, basis) if doubled else basis
+        self.basis = _twice(basis) if doubled else basis
 
     def reduce(self, hamiltonian: NDArray) -> NDArray:
         """X^H H X."""

@@ -1,0 +1,1 @@
+"""Pictures of results on matplotlib axes; nothing is computed here."""
