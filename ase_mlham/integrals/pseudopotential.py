@@ -6,6 +6,7 @@ that carries projectors couples all pairs of its neighbours, itself included.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,8 @@ from ase_mlham.integrals.tables import TwoCentreTables, tables_of
 
 __all__ = ["nonlocal_pattern", "nonlocal_potential"]
 
-_NUMBERS_AT_ONCE = 4_000_000
+_NUMBERS_AT_ONCE = 500_000
+_PAIRS_AT_ONCE = 500_000
 
 
 class _Neighbours(NamedTuple):
@@ -40,15 +42,19 @@ def nonlocal_pattern(structure: Structure, basis: OrbitalBasis) -> BlockPattern:
     It is wider than that of the overlap: V_nl joins orbitals that do not overlap.
     """
     near = _projector_neighbours(structure, basis)
-    first, second = _pairs(near.a)
     species = basis.species_index(structure.numbers)
-    return BlockPattern.from_pairs(
-        species,
-        basis.sizes,
-        near.j[first],
-        near.j[second],
-        near.R[second] - near.R[first],
-    )
+    i, j, R = np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 3), np.int64)
+    for first, second in _pairs(near.a):
+        # every part is made unique before the next, so that the list stays short
+        part = BlockPattern.from_pairs(
+            species,
+            basis.sizes,
+            np.concatenate([i, near.j[first]]),
+            np.concatenate([j, near.j[second]]),
+            np.concatenate([R, near.R[second] - near.R[first]]),
+        )
+        i, j, R = (x.astype(np.int64) for x in (part.i, part.j, part.R))
+    return part
 
 
 def nonlocal_potential(
@@ -86,34 +92,39 @@ def nonlocal_potential(
     tables = tables_of(basis) if tables is None else tables
     pattern = basis_pattern(structure, basis) if pattern is None else pattern
     near = _projector_neighbours(structure, basis)
-    matrix = BlockMatrix.zeros(pattern)
     species = basis.species_index(structure.numbers)
-    first, second = _pairs(near.a)
-    # only what is stored is computed: the partner of a stored block would be found swapped
-    slot, swapped = _find(pattern, near, first, second)
-    onsite = near.j[first] == near.j[second]
-    onsite &= ~(near.R[second] != near.R[first]).any(axis=1)
-    keep = (slot >= 0) & (~swapped | onsite)
-    first, second, slot = first[keep], second[keep], slot[keep]
-    order = np.argsort(slot, kind="stable")
-    first, second, slot = first[order], second[order], slot[order]
-    for kind in np.unique(species[near.a]):
-        amplitudes, coupled, place = _amplitudes(int(kind), near, species, tables)
-        mine = species[near.a[first]] == kind
-        for group, values in zip(pattern.groups, matrix.values, strict=True):
-            low, high = np.searchsorted(slot, (group.start, group.stop))
-            here = low + np.flatnonzero(mine[low:high])
-            _accumulate(
-                values[0],
-                slot[here] - group.start,
-                amplitudes[group.species_i],
-                place[first[here]],
-                coupled[group.species_j],
-                place[second[here]],
-            )
+    matrix = BlockMatrix.zeros(pattern)
+    amplitudes = {
+        int(kind): _amplitudes(int(kind), near, species, tables)
+        for kind in np.unique(species[near.a])
+    }
+    longest = float(np.linalg.norm(pattern.vectors(structure), axis=1).max()) + 1e-6
+    for first, second in _pairs(near.a):
+        apart = np.linalg.norm(near.vectors[second] - near.vectors[first], axis=1)
+        first, second = first[apart <= longest], second[apart <= longest]
+        slot, swapped = pattern.find(near.j[first], near.j[second], near.R[second] - near.R[first])
+        # of a pair and its Hermitian partner one is listed, and perhaps the other one stored
+        first, second = np.where(swapped, second, first), np.where(swapped, first, second)
+        keep = slot >= 0
+        first, second, slot = first[keep], second[keep], slot[keep]
+        order = np.argsort(slot, kind="stable")
+        first, second, slot = first[order], second[order], slot[order]
+        for kind, (bare, coupled, place) in amplitudes.items():
+            mine = species[near.a[first]] == kind
+            for group, values in zip(pattern.groups, matrix.values, strict=True):
+                low, high = np.searchsorted(slot, (group.start, group.stop))
+                here = low + np.flatnonzero(mine[low:high])
+                _accumulate(
+                    values[0],
+                    slot[here] - group.start,
+                    (bare.get(group.species_i), place[first[here]]),
+                    (coupled.get(group.species_j), place[second[here]]),
+                )
     for group, values in zip(pattern.groups, matrix.values, strict=True):
         here = np.flatnonzero(pattern.onsite[group.slice])
-        values[:, here] = (values[:, here] + values[:, here].swapaxes(-1, -2)) / 2
+        if len(here):
+            block = values[:, here]
+            values[:, here] = (block + block.swapaxes(-1, -2)) / 2
     return matrix
 
 
@@ -145,20 +156,19 @@ def _projector_neighbours(structure: Structure, basis: OrbitalBasis) -> _Neighbo
     return _Neighbours(a, j, R, vectors)
 
 
-def _pairs(a: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All ordered pairs of entries that share the same projector atom."""
+def _pairs(a: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """All unordered pairs of entries that share a projector atom, for some atoms at a time."""
     _, start, count = np.unique(a, return_index=True, return_counts=True)
-    total = count * count
-    first = np.repeat(np.arange(len(a)), np.repeat(count, count))
-    within = np.arange(total.sum()) - np.repeat(np.cumsum(total) - total, total)
-    second = np.repeat(start, total) + within % np.repeat(count, total)
-    return first, second
-
-
-def _find(
-    pattern: BlockPattern, near: _Neighbours, first: NDArray[np.int64], second: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    return pattern.find(near.j[first], near.j[second], near.R[second] - near.R[first])
+    chunk = np.cumsum(count * (count + 1) // 2) // _PAIRS_AT_ONCE
+    # entry n of an atom is paired with itself and those after it
+    partners = np.repeat(start + count, count) - np.arange(len(a))
+    for n in np.unique(chunk):
+        begin, size = start[chunk == n], count[chunk == n]
+        rows = np.arange(begin[0], begin[-1] + size[-1])
+        first = np.repeat(rows, partners[rows])
+        ends = np.cumsum(partners[rows])
+        second = first + np.arange(ends[-1]) - np.repeat(ends - partners[rows], partners[rows])
+        yield first, second
 
 
 def _amplitudes(
@@ -190,16 +200,17 @@ def _amplitudes(
 def _accumulate(
     out: NDArray[np.float64],
     slot: NDArray[np.int64],
-    left: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    right: NDArray[np.float64],
-    columns: NDArray[np.int64],
+    left: tuple[NDArray[np.float64] | None, NDArray[np.int64]],
+    right: tuple[NDArray[np.float64] | None, NDArray[np.int64]],
 ) -> None:
     """out[slot] += left[rows] @ right[columns], slots sorted and repeating."""
+    (a, rows), (b, columns) = left, right
+    if a is None or b is None:
+        return
     step = max(1, _NUMBERS_AT_ONCE // (out.shape[1] * out.shape[2]))
     for start in range(0, len(slot), step):
         part = slice(start, start + step)
-        products = np.matmul(left[rows[part]], right[columns[part]])
+        products = np.matmul(a[rows[part]], b[columns[part]])
         run = np.flatnonzero(np.diff(slot[part], prepend=-1))
-        # a slot that continues from the last chunk is added once more here
+        # a slot that goes on in the next part is added to once more there
         out[slot[part][run]] += np.add.reduceat(products, run, axis=0)

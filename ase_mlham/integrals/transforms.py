@@ -38,8 +38,8 @@ _FIRST_K, _GROWTH, _LAST_K = 56.0, 1.3, 700.0
 _GAUSSIAN_EXPONENT = 41.5
 """-ln of the weight at which a Gaussian is given up: 1e-18."""
 _SAMPLING_MARGIN = 1.25
-_SMALLEST_KNOT = 0.02
-"""Distance in Å below which r^2 makes kinks of a table harmless."""
+_FINEST_PANELS = 1024
+"""Where the points of a table lie closer than its reach over this, its kinks are harmless."""
 _SQRT_2_OVER_PI = float(np.sqrt(2 / np.pi))
 
 
@@ -188,8 +188,9 @@ def _panels(
     edges = np.linspace(0.0, reach, 33)
     if isinstance(radial, TabulatedRadial):
         # derivatives of an interpolated function jump at its knots: panels end there
-        knots = radial.r[(radial.r > _SMALLEST_KNOT) & (radial.r < reach)]
-        edges = np.concatenate([[0.0], knots, [reach]])
+        knots = radial.r[radial.r < reach]
+        first = np.unique((knots * (_FINEST_PANELS / reach)).astype(np.int64), return_index=True)[1]
+        edges = np.concatenate([[0.0], knots[first[1:]], [reach]])
     pieces = np.maximum(1, np.ceil(np.diff(edges) * k_max / 5.0)).astype(np.int64)
     starts = np.repeat(edges[:-1], pieces)
     h = np.repeat(np.diff(edges) / pieces, pieces)
