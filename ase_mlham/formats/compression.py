@@ -147,7 +147,7 @@ class ByteStream:
                 f"{self.remaining} more; it is cut off or damaged"
             )
 
-    def read(self, n: int, what: str) -> bytes:
+    def read(self, n: int, what: str) -> bytearray:
         """Exactly n bytes.
 
         Parameters
@@ -158,17 +158,16 @@ class ByteStream:
             What they are, for the message if they are missing.
         """
         self._check_room(n, what)
-        pieces, missing = [], n
-        while missing:
+        data = bytearray()
+        while missing := n - len(data):
             piece = self._some(min(missing, _PIECE))
             if not piece:
                 raise FormatError(
                     f"{self.path}: ends at byte {self.position}, {missing} bytes before the end of "
                     f"{what}; it is cut off or damaged"
                 )
-            pieces.append(piece)
-            missing -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            data += piece
+        return data
 
     def array(self, dtype: DTypeLike, count: int, what: str) -> NDArray[Any]:
         """Exactly `count` numbers, in the byte order of this machine."""

@@ -1,6 +1,6 @@
 """The package's own file: one system, everything it holds, in HDF5.
 
-Layout of version 1 (docs/formats.md explains it to other programs):
+Layout of version 1, for other programs:
 
     /                   attributes: format, version, conventions, units, spin, n_electrons,
                         fermi_level, kpts, complete (written last)

@@ -121,18 +121,17 @@ def make_fields(version: int = 0, spin: int = 0, order_max: int = 1, soc: bool =
 
 def serialise(fields: dict, order: str = "<") -> bytes:
     """Bytes of the fields, in either byte order."""
-    out = b""
+    out = []
     for name, values in fields.items():
         if name == "input":
             lines = values.splitlines(keepends=True)
-            out += np.array([len(lines)], f"{order}i4").tobytes()
-            for line in lines:
-                out += line.encode("latin-1") + b"\0" + b"\xaa" * (255 - len(line))
+            out.append(np.array([len(lines)], f"{order}i4").tobytes())
+            out += [line.encode("latin-1") + b"\0" + b"\xaa" * (255 - len(line)) for line in lines]
         elif isinstance(values, bytes):
-            out += values
+            out.append(values)
         else:
-            out += values.astype(values.dtype.newbyteorder(order)).tobytes()
-    return out
+            out.append(values.astype(values.dtype.newbyteorder(order)).tobytes())
+    return b"".join(out)
 
 
 @pytest.fixture

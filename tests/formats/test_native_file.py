@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -137,6 +138,23 @@ def test_file_explains_itself(stored):
         assert file["hamiltonian"].attrs["components"] == "1, z"
         assert sorted(file["hamiltonian"]) == ["C-C", "C-Si", "Si-Si"]
         assert json.loads(file["provenance"][()].tobytes())["source"] == "made up"
+
+
+def test_fixed_length_text_of_other_programs(stored):
+    def change(file):
+        file.attrs["version"] = np.bytes_("1.7")
+
+    _edit(stored, change)
+    with NativeFile(stored) as file:
+        # a newer minor version only adds things
+        assert file.version == "1.7"
+
+
+@pytest.mark.parametrize("version", ["1.0"])
+def test_old_files_load_forever(system, version):
+    """Regression: files written by released versions, never to be written again."""
+    path = Path(__file__).resolve().parent.parent / "data" / "native" / f"version-{version}.h5"
+    assert_same_system(native.read(path), system)
 
 
 def _edit(path, change):

@@ -17,7 +17,7 @@ from ase_mlham.formats.openmx import reader
 from ase_mlham.formats.openmx.bands import read_bands, read_levels
 from ase_mlham.formats.openmx.input import OpenMXInput
 from ase_mlham.formats.openmx.orbitals import BasisString, from_openmx_order, m_order
-from ase_mlham.formats.openmx.scfout import read_scfout
+from ase_mlham.formats.openmx.scfout import parse_header, read_scfout
 from ase_mlham.hooks import registered
 from ase_mlham.testing.formats import assert_same_system, check_format
 from ase_mlham.units import OPENMX
@@ -452,6 +452,14 @@ def test_terabytes_are_not_asked_for(scfout):
         reader.read(path)
 
 
+def test_what_happens_in_the_file_is_not_blamed_on_the_input(scfout, tmp_path):
+    """A radial function that is found and lacks a shell is the message, not the input."""
+    path = scfout()
+    (tmp_path / "C2.0.pao").write_text("")
+    with pytest.raises(FormatError, match=r"C2\.0\.pao: no positive number after 'valence"):
+        reader.read(path)
+
+
 def test_the_input_of_the_run_replaces_an_edited_copy(scfout, tmp_path):
     original = tmp_path / "right.dat"
     path = scfout()
@@ -477,6 +485,7 @@ def test_sniffing(scfout, tmp_path):
     damaged = tmp_path / "short.scfout"
     damaged.write_bytes(b"abc")
     assert reader.sniff(damaged) == 0.2
+    assert parse_header(b"abc") is None
     assert reader.sniff(tmp_path) == 0.0
 
 

@@ -98,8 +98,6 @@ def read(
     try:
         source = _Source(contents, OpenMXInput(text))
     except FormatError as error:
-        if str(error).startswith(str(path)):
-            raise
         origin = "its copy of the input" if input_file is None else str(input_file)
         raise FormatError(
             f"{path}: {origin} cannot be used: {error}; give the input of the run as input_file="
@@ -108,6 +106,12 @@ def read(
         return source.system()
     except (InputError, BasisError) as error:
         raise FormatError(f"{path}: the contents do not fit together: {error}") from error
+
+
+def _joined(matrices: list[BlockMatrix]) -> BlockMatrix:
+    """One matrix of all components."""
+    values = (np.concatenate(arrays) for arrays in zip(*(m.values for m in matrices), strict=True))
+    return BlockMatrix(matrices[0].pattern, tuple(values), matrices[0].symmetry)
 
 
 @dataclass(eq=False)
@@ -267,25 +271,27 @@ class _Source:
         mixed, _ = BlockMatrix.from_flat(pattern, c.i, c.j, c.R, np.stack([ud, 1j * ud]))
         shells = {_NUMBERS[e]: s.basis.shells for e, s in self.species.items()}
         mixed = reorder(mixed, [from_openmx_order(shells[n]) for n in sorted(shells)])
-        return BlockMatrix(
-            pattern,
-            tuple(
-                np.concatenate([d[:1], m, d[1:]])
-                for d, m in zip(diagonal.values, mixed.values, strict=True)
-            ),
-        )
+        return _joined([diagonal.component(0), mixed, diagonal.component(1)])
 
     def operators(self, pattern: BlockPattern, structure: Structure) -> dict[str, BlockMatrix]:
         c = self.contents
         sizes = c.n_orbitals[c.i] * c.n_orbitals[c.j]
         half = (structure.positions[c.j] - structure.positions[c.i] + c.R @ structure.cell) / 2
-        # the file's origin is the bra's atom, ours the middle of the pair
-        shift = np.repeat(half.T, sizes, axis=1) * c.overlap
-        out = {"position": self._matrix("position", c.position * OPENMX.bohr - shift, pattern)}
+        # one axis at a time: of a large system the three together are the largest array there is
+        axes = []
+        for axis in range(3):
+            # the file's origin is the bra's atom, ours the middle of the pair
+            shift = np.repeat(half[:, axis], sizes) * c.overlap[0]
+            flat = c.position[axis] * OPENMX.bohr - shift
+            axes.append(self._matrix("position", flat, pattern))
+        out = {"position": _joined(axes)}
         if c.momentum is not None:
             # stored is <d i/dx | j> = -<i | d/dx j>
-            gradient = c.momentum / -OPENMX.bohr
-            out["gradient"] = self._matrix("gradient", gradient, pattern, symmetry=-1)
+            axes = [
+                self._matrix("gradient", flat / -OPENMX.bohr, pattern, symmetry=-1)
+                for flat in c.momentum
+            ]
+            out["gradient"] = _joined(axes)
         return out
 
     def system(self) -> LCAOSystem:

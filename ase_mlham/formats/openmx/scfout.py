@@ -20,7 +20,7 @@ from ase_mlham.formats.compression import ByteStream
 
 __all__ = ["READ_VERSIONS", "Header", "Scfout", "parse_header", "read_scfout"]
 
-READ_VERSIONS = {0: "OpenMX 3.8 and before", 3: "OpenMX 3.9 and 4.0"}
+READ_VERSIONS = {0: "OpenMX 3.8 and before", 3: "OpenMX 3.9 and later"}
 """Versions of the layout that are read."""
 
 HEADER_BYTES = 24
@@ -54,7 +54,7 @@ class Header(NamedTuple):
     n_cells: int
 
 
-def parse_header(data: bytes) -> Header | None:
+def parse_header(data: bytes | bytearray) -> Header | None:
     """The header, if these bytes can be one.
 
     Parameters
