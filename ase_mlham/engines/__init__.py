@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ase_mlham.engines.compute import compute_system
-    from ase_mlham.engines.generate import generate
+    from ase_mlham.engines.generation import generate
 
 __all__ = ["compute_system", "generate"]
 
-_HOME = {"compute_system": "ase_mlham.engines.compute", "generate": "ase_mlham.engines.generate"}
+_HOME = {"compute_system": "ase_mlham.engines.compute", "generate": "ase_mlham.engines.generation"}
 
 
 def __getattr__(name: str) -> Any:

@@ -66,10 +66,9 @@ def _compute_crystal(structure: Structure, settings: PyscfSettings) -> LCAOSyste
     if name == "auto":
         bulk = not open_space and settings.xc == "pbe" and symbols <= SHORT_RANGE_ELEMENTS
         name = SHORT_RANGE if bulk else DEFAULT
-    notes = []
-    if name == SHORT_RANGE and open_space:
-        notes.append(warn_short_range())
-    box = make_box(structure, load_basis(name, symbols), PSEUDO[settings.xc], settings.eps_ao)
+    basis = load_basis(name, symbols)
+    notes = (warn_short_range(),) if name == SHORT_RANGE and open_space else ()
+    box = make_box(structure, basis, PSEUDO[settings.xc], settings.eps_ao)
     electrons = int(box.cell.nelectron)
     if electrons % 2 and settings.smearing == 0:
         raise InputError(
@@ -98,4 +97,4 @@ def _compute_crystal(structure: Structure, settings: PyscfSettings) -> LCAOSyste
             iterations=settings.max_iterations,
         )
     )
-    return crystal_system(structure, scf, settings, name, tuple(notes))
+    return crystal_system(structure, scf, settings, name, notes)

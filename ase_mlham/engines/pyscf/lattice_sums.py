@@ -7,13 +7,15 @@ Fourier transform, nothing that could wrap around.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ase_mlham.engines.pyscf.images import Images, OrbitalImages, libcint_arrays
 
-__all__ = ["kinetic_and_overlap", "nonlocal_potential", "scatter"]
+__all__ = ["kinetic_and_overlap", "known_warnings_ignored", "nonlocal_potential", "scatter"]
 
 _INTEGRALS = ("int1e_ovlp_sph", "int1e_r2_origi_sph", "int1e_r4_origi_sph")
 
@@ -72,9 +74,7 @@ def nonlocal_potential(images: Images) -> NDArray[np.float64]:
             atm, table, numbers, starts = libcint_arrays([(bas[[p]], env, place), ket])
             slices = (0, starts[1], starts[1], starts[2])
             h = np.asarray(couplings[p])
-            with warnings.catch_warnings():
-                # PySCF does not know the number of components of these two and takes one, rightly
-                warnings.filterwarnings("ignore", message="Function int1e_r")
+            with known_warnings_ignored():
                 P = np.stack(
                     [
                         moleintor.getints(name, atm, table, numbers, slices)
@@ -85,6 +85,17 @@ def nonlocal_potential(images: Images) -> NDArray[np.float64]:
             V += P.reshape(-1, P.shape[2]).T @ hP
         scatter(out, images, orbitals, V)
     return out
+
+
+@contextmanager
+def known_warnings_ignored() -> Iterator[None]:
+    """Silence what PySCF says about its own integrals of the GTH projectors.
+
+    It does not know their number of components and takes one, rightly.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Function int")
+        yield
 
 
 def scatter(

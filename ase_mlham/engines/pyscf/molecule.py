@@ -27,7 +27,11 @@ from ase_mlham.engines.pyscf.cell import Box, build_molecule
 from ase_mlham.engines.pyscf.functional import LIBXC, PSEUDO, xc_energy_potential
 from ase_mlham.engines.pyscf.images import Images
 from ase_mlham.engines.pyscf.kpoints import occupations
-from ase_mlham.engines.pyscf.lattice_sums import kinetic_and_overlap, nonlocal_potential
+from ase_mlham.engines.pyscf.lattice_sums import (
+    kinetic_and_overlap,
+    known_warnings_ignored,
+    nonlocal_potential,
+)
 from ase_mlham.engines.pyscf.system import engine_versions, extract, largest_outside
 from ase_mlham.errors import ConvergenceError, InputError
 from ase_mlham.units import CODATA_2018
@@ -55,10 +59,10 @@ def compute_molecule(structure: Structure, settings: PyscfSettings) -> LCAOSyste
         raise InputError("method='molecule' is for structures without periodic directions")
     symbols = [symbol(int(n)) for n in structure.numbers]
     name = molecule_basis(set(symbols)) if settings.basis == "auto" else settings.basis
-    notes = (warn_short_range(),) if name == SHORT_RANGE else ()
     positions = structure.positions / CODATA_2018.bohr
     pseudo = PSEUDO[settings.xc]
     mol = build_molecule(symbols, positions, load_basis(name, set(symbols)), pseudo)
+    notes = (warn_short_range(),) if name == SHORT_RANGE else ()
     if mol.nelectron % 2:
         raise InputError(
             f"{mol.nelectron} electrons: molecules are computed spin-paired, radicals are not "
@@ -70,17 +74,17 @@ def compute_molecule(structure: Structure, settings: PyscfSettings) -> LCAOSyste
     T, S = kinetic_and_overlap(images)
     V_nl = nonlocal_potential(images)
     mf = _kohn_sham(mol, settings, structure.n_atoms)
-    H_start = superposition_hamiltonian(mf, positions, settings.xc)
-    energies, orbitals = mf.eig(H_start, S[0])
-    start = mf.make_rdm1(orbitals, mf.get_occ(energies, orbitals))
-    mf.kernel(dm0=start)
+    with known_warnings_ignored():
+        H_start = superposition_hamiltonian(mf, positions, settings.xc)
+        energies, orbitals = mf.eig(H_start, S[0])
+        mf.kernel(dm0=mf.make_rdm1(orbitals, mf.get_occ(energies, orbitals)))
+        H = mf.get_fock()
     if not mf.converged:
         raise ConvergenceError(
             f"the molecule did not converge in {settings.max_iterations} iterations; raise "
             "max_iterations or the smearing",
             {"iterations": float(mf.cycles), "free_energy": mf.e_tot * CODATA_2018.hartree},
         )
-    H = mf.get_fock()
     seconds = time.process_time() - begin
     level = occupations(
         mf.mo_energy[None],
@@ -137,6 +141,9 @@ def _kohn_sham(mol: Any, settings: PyscfSettings, n_atoms: int) -> Any:
     from pyscf.scf.addons import smearing
 
     mf = dft.RKS(mol)
+    leftover = getattr(mf, "_chkfile", None)
+    if leftover is not None:  # a temporary file that nobody would close
+        leftover.close()
     mf.xc = LIBXC[settings.xc]
     mf.grids.level = GRID_LEVEL
     mf.max_cycle = settings.max_iterations

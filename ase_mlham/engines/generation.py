@@ -229,14 +229,14 @@ def _one(job: _Job, folder: Path, write: Write, engine: str, values: dict) -> Ge
     begin = time.perf_counter()
     try:
         system = compute_system(job.atoms, engine, **values)
-    except MLHamError as error:
+    except (MLHamError, np.linalg.LinAlgError, MemoryError) as error:
         return GenerationEvent(
             job.index,
             job.formula,
             job.file,
             "failed",
             time.perf_counter() - begin,
-            str(error),
+            str(error) or "not enough memory",
             type(error).__name__,
         )
     partial = folder / f".{job.file.removesuffix('.h5')}.partial.h5"
