@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import inspect
+import re
 import shutil
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +49,7 @@ def write(folder: Path) -> None:
     )
     (folder / "commands.md").write_text(commands())
     (folder / "cards.md").write_text(cards())
+    (folder / "options.md").write_text(options())
 
 
 def public_names() -> dict[str, str]:
@@ -129,4 +134,65 @@ def facts(values: Mapping[str, Any], indent: str = "") -> list[str]:
         else:
             shown = f"{value:.4g}" if isinstance(value, float) else str(value)
             lines.append(f"{indent}- {key}: `{shown}`")
+    return lines
+
+
+OPTION = re.compile(
+    r"^(?P<names>\w+(?:, \w+)*)(?: : .*)?\n(?P<text>(?:(?:[ ]{4}.*)?\n)+)", re.MULTILINE
+)
+
+
+def options() -> str:
+    """Options of families, recipes and engines, from their dataclasses."""
+    page = ["# Options", "", "Of networks, training recipes and engines."]
+    for kind, plural, attribute in (
+        ("model family", "Families of networks", "config"),
+        ("recipe", "Training recipes", "config"),
+        ("engine", "Engines", "settings"),
+    ):
+        page += ["", f"## {plural}"]
+        for name, spec in hooks.registered(kind).items():
+            sentence = f"{spec.description[:1].upper()}{spec.description[1:]}."
+            page += ["", f"### {name}", "", sentence]
+            page += option_table(hooks.load(getattr(spec, attribute)))
+            for preset, values in getattr(spec, "presets", {}).items():
+                chosen = ", ".join(f"`{key}={value!r}`" for key, value in values.items())
+                page += ["", f"Preset `{preset}`: {chosen or 'the defaults'}."]
+    return "\n".join(page) + "\n"
+
+
+def described(config: type) -> dict[str, str]:
+    """What the docstring of a dataclass says of each field."""
+    return {
+        name: " ".join(found["text"].split())
+        for found in OPTION.finditer(f"{inspect.getdoc(config)}\n")
+        for name in found["names"].split(", ")
+    }
+
+
+def sections(config: type) -> dict[str, type]:
+    """Fields of a dataclass that are dataclasses themselves."""
+    return {
+        name: kind
+        for name, kind in typing.get_type_hints(config).items()
+        if dataclasses.is_dataclass(kind)
+    }
+
+
+def option_table(config: type) -> list[str]:
+    """Table of the fields of a dataclass; fields that are dataclasses get tables of their own."""
+    said = {name: text.replace("|", "\\|") for name, text in described(config).items()}
+    nested = sections(config)
+    rows = []
+    for field in dataclasses.fields(config):
+        if field.name in nested:
+            continue
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        shown = "" if default is dataclasses.MISSING else f"`{default!r}`"
+        rows.append(f"| `{field.name}` | {shown} | {said.get(field.name, '')} |")
+    lines = ["", "| option | default | |", "|---|---|---|", *rows] if rows else []
+    for name, inner in nested.items():
+        lines += ["", f"Section `{name}`: {said.get(name, '')}", *option_table(inner)]
     return lines

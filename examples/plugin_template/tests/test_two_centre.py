@@ -1,4 +1,4 @@
-"""The network keeps the symmetries of a Hamiltonian: the checks that the package gives to everybody."""
+"""The network keeps the symmetries of a Hamiltonian: the checks that the package gives to all."""
 
 from __future__ import annotations
 
