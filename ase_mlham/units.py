@@ -1,7 +1,8 @@
 """Physical constants, the only place that knows them.
 
-The package works in electronvolts and angstroms. A file is read with the constants of the code that
-wrote it, because codes disagree in the eighth digit and a comparison with printed eigenvalues sees it.
+The package works in electronvolts and angstroms. A file is read with the constants of the code
+that wrote it, because codes disagree in the eighth digit and a comparison with printed eigenvalues
+sees it.
 """
 
 from __future__ import annotations

@@ -128,9 +128,7 @@ def _complex_coupling(l_a: int, l_b: int, l_c: int) -> NDArray[np.float64]:
             c = a + b
             if abs(c) > l_c:
                 continue
-            magnitude = (
-                f(l_c + c) * f(l_c - c) * f(l_a - a) * f(l_a + a) * f(l_b - b) * f(l_b + b)
-            )
+            magnitude = f(l_c + c) * f(l_c - c) * f(l_a - a) * f(l_a + a) * f(l_b - b) * f(l_b + b)
             total = 0.0
             for t in range(l_a + l_b - l_c + 1):
                 terms = (

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_mlham.core.structure import Structure, frozen_array
+from ase_mlham.core.structure import Structure, frozen_array, whole_numbers
 from ase_mlham.errors import InputError
 
 __all__ = ["BlockGroup", "BlockPattern"]
@@ -126,14 +126,19 @@ class BlockPattern:
         species = np.asarray(species, dtype=np.int64)
         n_atoms = len(species)
         atoms = np.arange(n_atoms)
-        i = np.concatenate([np.asarray(i, dtype=np.int64).ravel(), atoms])
-        j = np.concatenate([np.asarray(j, dtype=np.int64).ravel(), atoms])
-        R = np.concatenate([np.asarray(R, dtype=np.int64).reshape(-1, 3), np.zeros((n_atoms, 3))])
+        i = np.concatenate([whole_numbers(i, "atoms i").ravel(), atoms])
+        j = np.concatenate([whole_numbers(j, "atoms j").ravel(), atoms])
+        cells = whole_numbers(R, "lattice vectors R").reshape(-1, 3)
+        R = np.concatenate([cells, np.zeros((n_atoms, 3), dtype=np.int64)])
+        if not len(i) == len(j) == len(R):
+            raise InputError(
+                f"{len(i) - n_atoms} atoms i, {len(j) - n_atoms} j and {len(cells)} R were given"
+            )
         if len(i) and (min(i.min(), j.min()) < 0 or max(i.max(), j.max()) >= n_atoms):
             raise InputError(f"a block refers to an atom outside 0..{n_atoms - 1}")
         swap = cls._is_partner(species, i, j, R)
         i, j = np.where(swap, j, i), np.where(swap, i, j)
-        R = np.where(swap[:, None], -R, R).astype(np.int64)
+        R = np.where(swap[:, None], -R, R)
         order = np.lexsort((R[:, 2], R[:, 1], R[:, 0], j, i, species[j], species[i]))
         i, j, R = i[order], j[order], R[order]
         new = np.ones(len(i), dtype=bool)
@@ -268,8 +273,9 @@ class BlockPattern:
         InputError
             An atom does not exist.
         """
-        i, j = np.atleast_1d(np.asarray(i, np.int64)), np.atleast_1d(np.asarray(j, np.int64))
-        R = np.asarray(R, np.int64).reshape(-1, 3)
+        i = np.atleast_1d(whole_numbers(i, "atoms i"))
+        j = np.atleast_1d(whole_numbers(j, "atoms j"))
+        R = whole_numbers(R, "lattice vectors R").reshape(-1, 3)
         if len(i) and (min(i.min(), j.min()) < 0 or max(i.max(), j.max()) >= self.n_atoms):
             raise InputError(
                 f"there are atoms 0 to {self.n_atoms - 1}; a block of another is sought"

@@ -17,7 +17,9 @@ from ase_mlham.errors import InputError
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Structure", "frozen_array"]
+__all__ = ["Structure", "frozen_array", "whole_numbers"]
+
+MAX_ATOMIC_NUMBER = 118
 
 
 def frozen_array(values: ArrayLike, dtype: type | np.dtype) -> NDArray:
@@ -27,6 +29,23 @@ def frozen_array(values: ArrayLike, dtype: type | np.dtype) -> NDArray:
     return array
 
 
+def whole_numbers(values: ArrayLike, name: str) -> NDArray[np.int64]:
+    """Integers from integers, or from floats that are whole; nothing is ever rounded silently.
+
+    Raises
+    ------
+    InputError
+        A value is no whole number.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" and array.size:
+        with np.errstate(invalid="ignore"):
+            whole = array.dtype.kind == "f" and np.array_equal(array, np.round(array))
+        if not (whole and np.isfinite(array).all()):
+            raise InputError(f"{name} must be whole numbers, not {array.dtype} {array.ravel()[:3]}")
+    return array.astype(np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Structure:
     """Atoms in space.
@@ -34,7 +53,7 @@ class Structure:
     Parameters
     ----------
     numbers : (n_atoms,) int
-        Atomic numbers.
+        Atomic numbers; 0 is ASE's X.
     positions : (n_atoms, 3) float
         Cartesian positions in Å, as the caller gave them (never folded into the cell: the lattice
         vectors R of a Hamiltonian refer to them).
@@ -46,7 +65,8 @@ class Structure:
     Raises
     ------
     InputError
-        Shapes do not fit, a number is not finite, or a periodic direction has no lattice vector.
+        Shapes do not fit, a number is not finite, an atomic number does not exist, or a periodic
+        direction has no lattice vector.
     """
 
     numbers: NDArray[np.int64]
@@ -55,6 +75,7 @@ class Structure:
     pbc: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", whole_numbers(self.numbers, "atomic numbers"))
         for name, dtype in (
             ("numbers", np.int64),
             ("positions", np.float64),
@@ -62,9 +83,20 @@ class Structure:
             ("pbc", np.bool_),
         ):
             object.__setattr__(self, name, frozen_array(getattr(self, name), dtype))
+        if self.numbers.ndim != 1 or len(self.numbers) == 0:
+            raise InputError(
+                "the structure has no atoms"
+                if self.numbers.size == 0
+                else f"atomic numbers of shape {self.numbers.shape}; expected (n_atoms,)"
+            )
         n_atoms = len(self.numbers)
-        if n_atoms == 0:
-            raise InputError("the structure has no atoms")
+        unknown = np.flatnonzero((self.numbers < 0) | (self.numbers > MAX_ATOMIC_NUMBER))
+        if len(unknown):
+            atom = int(unknown[0])
+            raise InputError(
+                f"atom {atom} has the atomic number {self.numbers[atom]}; 0 to "
+                f"{MAX_ATOMIC_NUMBER} are known"
+            )
         if self.positions.shape != (n_atoms, 3) or self.cell.shape != (3, 3):
             raise InputError(
                 f"structure of {n_atoms} atoms: positions have shape {self.positions.shape}, cell "

@@ -93,6 +93,8 @@ class LCAOSystem:
                 matrix.pattern.sizes, self.basis.sizes
             ):
                 raise BasisError(f"the {name} does not fit the structure and its basis")
+            if np.any(matrix.pattern.R[:, ~self.structure.pbc]):
+                raise InputError(f"the {name} has blocks along a direction that is not periodic")
         for name, matrix in self.operators.items():
             if name not in OPERATORS:
                 raise InputError(f"operator {name!r} is unknown; known: {', '.join(OPERATORS)}")
@@ -116,6 +118,8 @@ class LCAOSystem:
             onsite = array[0, self.overlap.pattern.onsite[group.slice]]
             if onsite.size and onsite.diagonal(axis1=1, axis2=2).min() <= 0:
                 raise InputError("an orbital has no norm: S has a diagonal element that is <= 0")
+        if self.fermi_level is not None and not np.isfinite(self.fermi_level):
+            raise InputError(f"the Fermi level is {self.fermi_level}; leave it out if unknown")
         full = self.spin.electrons_per_state * self.n_orbitals
         full *= 2 if self.spin is not SpinKind.NONE else 1
         if not 0 <= self.n_electrons <= full:

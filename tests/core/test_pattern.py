@@ -122,6 +122,18 @@ def test_the_constructor_refuses(i: list, j: list, R: list, message: str) -> Non
         BlockPattern([0, 0], [1], i, j, R)
 
 
+def test_labels_are_never_rounded() -> None:
+    """A lattice vector that came out as 0.9999 is an error of the caller, not the cell 0."""
+    pattern = BlockPattern.from_pairs([0], [1], [0.0], [0.0], [[0.0, 0.0, 1.0]])
+    assert pattern.R.tolist() == [[0, 0, 0], [0, 0, 1]]
+    with pytest.raises(InputError, match="lattice vectors R must be whole numbers"):
+        BlockPattern.from_pairs([0], [1], [0], [0], [[0, 0, 0.9999]])
+    with pytest.raises(InputError, match="lattice vectors R must be whole numbers"):
+        pattern.find([0], [0], [[0, 0, 0.9999]])
+    with pytest.raises(InputError, match="1 atoms i, 1 j and 2 R"):
+        BlockPattern.from_pairs([0], [1], [0], [0], [[0, 0, 1], [0, 0, 2]])
+
+
 def test_a_species_must_have_a_size() -> None:
     with pytest.raises(InputError, match="table of sizes"):
         BlockPattern.from_pairs([0, 1], [4], [], [], [])

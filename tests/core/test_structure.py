@@ -20,6 +20,12 @@ FALSE = [False] * 3
     ("changes", "message"),
     [
         ({"numbers": [], "positions": np.zeros((0, 3))}, "no atoms"),
+        ({"numbers": [14.5]}, "whole numbers"),
+        ({"numbers": [np.nan]}, "whole numbers"),
+        ({"numbers": ["Si"]}, "whole numbers"),
+        ({"numbers": [-1]}, "atom 0 has the atomic number -1"),
+        ({"numbers": [119]}, "0 to 118 are known"),
+        ({"numbers": [[14]]}, r"shape \(1, 1\)"),
         ({"positions": np.zeros((2, 3))}, r"shape \(2, 3\)"),
         ({"cell": np.eye(2)}, r"cell \(2, 2\)"),
         ({"pbc": [True, False]}, "three booleans"),

@@ -99,6 +99,11 @@ def unit(scale: float = 1.0) -> BlockMatrix:
     return BlockMatrix(PATTERN, tuple(scale * array for array in onsite))
 
 
+def beyond() -> BlockMatrix:
+    pattern = BlockPattern.from_pairs([0, 1], [1, 3], [0], [1], [(0, 0, 1)])
+    return BlockMatrix.zeros(pattern)
+
+
 zeros = partial(BlockMatrix.zeros, PATTERN)
 
 
@@ -112,6 +117,8 @@ zeros = partial(BlockMatrix.zeros, PATTERN)
         ),
         ({"structure": Structure([1, 7], np.eye(3)[:2], np.eye(3), [False] * 3)}, BasisError, "N"),
         ({"basis": OrbitalBasis(BASIS.species[:1])}, BasisError, r"atom 1 \(C\)"),
+        ({"fermi_level": np.nan}, InputError, "Fermi level is nan"),
+        ({"hamiltonian": beyond()}, InputError, "hamiltonian has blocks along a direction"),
         ({"spin": "spinor"}, InputError, "4 Pauli components, this one 1"),
         ({"spin": "up"}, InputError, "spin kind 'up'"),
         ({"hamiltonian": zeros(symmetry=-1)}, InputError, "must be Hermitian"),

@@ -218,7 +218,7 @@ def _bytes(text):
         (_replace("overlap/Si-Si", np.ones((1, 2, 4, 4), "i2")), "expected <f4 or"),
         (_replace("structure/positions", np.full((2, 3), np.inf)), "is not a finite number"),
         (_replace("structure/numbers", [14]), "structure cannot be"),
-        (_replace("structure/numbers", np.array([14, 200])), "missing or damaged"),
+        (_replace("structure/numbers", np.array([14, 200])), "atomic number 200"),
         (_replace("structure/numbers", np.array([14, 7])), r"atom 1 \(N\) is not in the basis"),
         (_replace("patterns/0", np.zeros((3, 4), "<i4")), "has 4 columns"),
         (_replace("patterns/0", np.full((3, 5), 99, "<i4")), "atom outside"),
