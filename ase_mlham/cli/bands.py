@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_mlham.cli.dos import density
 from ase_mlham.cli.output import PICTURES, check_target, write_text
 from ase_mlham.cli.sampling import (
     add_path,
@@ -93,14 +94,16 @@ def run(options: argparse.Namespace) -> int:
     if other is not None:
         from ase_mlham.electronic.comparison import compare_bands
 
-        other_states, _, other_level = _states(other, options, kpts, states.kpts)
+        other_states, _, other_level = _states(other, options, kpts, states.path)
         compared = _band_structure(other_states, other_level)
         if options.json != "-":
             print(f"{system.source} against {other.source}")
             print(compare_bands(states, other_states))
     if picture is not None:
-        density = None if options.no_dos else _density(mesh, level, low, high)
-        _draw(bands, density, compared, picture, options, system, other)
+        # a little wider than the picture, because its zero may be another than the Fermi level
+        wide = (level + low - 5.0, level + high + 5.0)
+        beside = None if options.no_dos else density(mesh, level, window=wide)
+        _draw(bands, beside, compared, picture, options, system, other)
     if options.json != "-":
         written = [str(name) for name in (picture, options.json) if name]
         _, n_k, n_bands = bands.energies.shape
@@ -123,7 +126,12 @@ def _states(
 
     solver = solver_options(options)
     if path is not None:
-        along = band_path(system.structure, path)
+        from ase.dft.kpoints import BandPath
+
+        # the same fractions and labels in a cell that may differ a little
+        along = BandPath(
+            system.structure.cell, path.kpts, special_points=path.special_points, path=path.path
+        )
     elif options.npoints is None and system.n_orbitals <= SMALL:
         along = band_path(system.structure, options.path, density=SMOOTH, eps=options.eps)
     else:
@@ -143,23 +151,9 @@ def _band_structure(states: EigenStates, level: float) -> BandStructure:
     return to_band_structure(states, level)
 
 
-def _density(mesh: EigenStates, level: float, low: float, high: float) -> GridDOSCollection:
-    """Density of states over the picture, a little wider because its zero may be another."""
-    from ase_mlham.electronic.dos import dos_of_states
-    from ase_mlham.electronic.fermi import DEFAULT_SMEARING
-
-    regular = mesh.mesh is not None and max(mesh.mesh.size) > 1
-    return dos_of_states(
-        mesh,
-        level,
-        window=(level + low - 5.0, level + high + 5.0),
-        width=None if regular else DEFAULT_SMEARING,
-    )
-
-
 def _draw(
     bands: BandStructure,
-    density: GridDOSCollection | None,
+    beside: GridDOSCollection | None,
     compared: BandStructure | None,
     picture: Path,
     options: argparse.Namespace,
@@ -172,7 +166,7 @@ def _draw(
     with drawing(picture) as axes:
         drawn = plot_bands(
             bands,
-            dos=density,
+            dos=beside,
             compare=compared,
             reference=options.zero,
             emin=options.emin,

@@ -23,7 +23,10 @@ from ase_mlham.errors import InputError
 if TYPE_CHECKING:
     from ase.spectrum.doscollection import GridDOSCollection
 
-__all__ = ["add_arguments", "run"]
+    from ase_mlham.electronic.projections import OrbitalGroups
+    from ase_mlham.electronic.states import EigenStates
+
+__all__ = ["add_arguments", "density", "run"]
 
 TABLES = (".csv", ".json")
 
@@ -73,27 +76,45 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--width {options.width:g}: a broadening must be positive")
     system = open_system(options)
 
-    from ase_mlham.electronic.dos import dos, pdos
+    from ase_mlham.electronic.collapse import attach
     from ase_mlham.electronic.fermi import fermi_level_of_states, mesh_of
+    from ase_mlham.electronic.projections import MullikenWeights, orbital_groups
     from ase_mlham.electronic.states import eigenstates
 
     points = mesh_of(system, kpts)
     announce(system, len(points), vectors=options.project is not None)
-    solver = solver_options(options)
-    level = fermi_level_of_states(eigenstates(system, points, **solver))
-    common: dict[str, Any] = {
-        "window": (level + low, level + high),
-        "npoints": options.npoints,
-        "width": options.width,
-        **solver,
-    }
-    if options.project is None:
-        found = dos(system, points, **common)
-    else:
-        found = pdos(system, points, by=options.project, **common)
+    groups = None if options.project is None else orbital_groups(system, options.project)
+    measures = {} if groups is None else {"mulliken": MullikenWeights(groups, system.spin)}
+    states = eigenstates(system, points, measures=measures, **solver_options(options))
+    level = fermi_level_of_states(states)
+    attach(system, states, level)
+    found = density(
+        states,
+        level,
+        window=(level + low, level + high),
+        npoints=options.npoints,
+        width=options.width,
+        **({} if groups is None else _projection(groups)),
+    )
     _write(found, level, target, (low, high), Path(options.file).name)
     print(f"{target}: {len(found)} curves, Fermi level {level:.3f} eV ({system.source})")
     return 0
+
+
+def _projection(groups: OrbitalGroups) -> dict[str, Any]:
+    return {"projection": "mulliken", "labels": tuple(dict(info) for info in groups.info)}
+
+
+def density(
+    states: EigenStates, level: float, *, width: float | None = None, **options: Any
+) -> GridDOSCollection:
+    """Density of states on a mesh: tetrahedra unless a width is given or there is no mesh."""
+    from ase_mlham.electronic.dos import dos_of_states
+    from ase_mlham.electronic.fermi import DEFAULT_SMEARING
+
+    if width is None and (states.mesh is None or max(states.mesh.size) == 1):
+        width = DEFAULT_SMEARING
+    return dos_of_states(states, level, width=width, **options)
 
 
 def _name(info: dict[str, str]) -> str:

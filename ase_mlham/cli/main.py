@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from typing import NoReturn
 
 from ase_mlham import __version__
-from ase_mlham.errors import MLHamError
+from ase_mlham.errors import MLHamError, MLHamWarning
 from ase_mlham.hooks import CommandSpec, load, missing_dependency, registered
 
 __all__ = ["EXIT_INPUT", "EXIT_INTERRUPTED", "EXIT_USAGE", "build_parser", "main"]
@@ -229,6 +229,7 @@ def _messages(arguments: Sequence[str]) -> Iterator[None]:
             for kind in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
                 warnings.simplefilter("ignore", kind)
 
+        warnings.simplefilter("always", MLHamWarning)
         shown: list[str] = []
 
         def show(message, category, filename, lineno, file=None, line=None):
