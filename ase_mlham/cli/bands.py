@@ -14,6 +14,7 @@ from ase_mlham.cli.sampling import (
     add_window,
     announce,
     parse_kpts,
+    refuse_collapse,
     solver_options,
     window,
 )
@@ -141,7 +142,8 @@ def _states(
     mesh = eigenstates(system, points, **solver)
     states = band_states(system, along, **solver)
     level = reference_level(mesh, states)
-    attach(system, states, level)
+    if refuse_collapse(attach(system, states, level), options):
+        options.title = f"COLLAPSED: {options.title or Path(options.file).name}"
     return states, mesh, level
 
 

@@ -14,6 +14,7 @@ from ase_mlham.cli.sampling import (
     add_window,
     announce,
     parse_kpts,
+    refuse_collapse,
     solver_options,
     window,
 )
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     measures = {} if groups is None else {"mulliken": MullikenWeights(groups, system.spin)}
     states = eigenstates(system, points, measures=measures, **solver_options(options))
     level = fermi_level_of_states(states)
-    attach(system, states, level)
+    collapsed = refuse_collapse(attach(system, states, level), options)
     found = density(
         states,
         level,
@@ -96,7 +97,8 @@ def run(options: argparse.Namespace) -> int:
         width=options.width,
         **({} if groups is None else _projection(groups)),
     )
-    _write(found, level, target, (low, high), Path(options.file).name)
+    title = Path(options.file).name
+    _write(found, level, target, (low, high), f"COLLAPSED: {title}" if collapsed else title)
     print(f"{target}: {len(found)} curves, Fermi level {level:.3f} eV ({system.source})")
     return 0
 

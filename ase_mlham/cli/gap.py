@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ase_mlham.cli.output import write_json
-from ase_mlham.cli.sampling import add_solver, announce, parse_kpts, solver_options
+from ase_mlham.cli.sampling import add_solver, announce, parse_kpts, refuse_collapse, solver_options
 from ase_mlham.cli.source import add_source, open_system
 
 __all__ = ["add_arguments", "run"]
@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     system = open_system(options)
     announce(system, len(mesh_of(system, kpts)))
     found = gap(system, kpts, **solver_options(options))
+    refuse_collapse(found.warnings, options)
     if options.json:
         write_json(options.json, {**found.to_dict(), "source": system.source})
     if options.json != "-":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ase_mlham.errors import InputError
+from ase_mlham.errors import InputError, SolverError
 
 if TYPE_CHECKING:
     from ase_mlham.core import LCAOSystem
@@ -17,6 +18,7 @@ __all__ = [
     "add_window",
     "announce",
     "parse_kpts",
+    "refuse_collapse",
     "solver_options",
     "window",
 ]
@@ -43,6 +45,11 @@ def add_solver(parser: argparse.ArgumentParser) -> None:
         "are nearly linearly dependent (1e-4 is usual; default: refuse them)",
     )
     group.add_argument("--solver", metavar="NAME", help="eigensolver (mlham plugins lists them)")
+    group.add_argument(
+        "--even-collapsed",
+        action="store_true",
+        help="give results even where errors of H have pulled spurious states among the bands",
+    )
 
 
 def add_path(parser: argparse.ArgumentParser) -> None:
@@ -116,6 +123,27 @@ def parse_kpts(text: str | None) -> Any:
 def solver_options(options: argparse.Namespace) -> dict[str, Any]:
     """Keywords of the functions of `electronic`."""
     return {"overlap_floor": options.overlap_floor, "solver": options.solver}
+
+
+def refuse_collapse(complaints: Sequence[str], options: argparse.Namespace) -> bool:
+    """Whether the bands have collapsed; an error unless the user wants them all the same.
+
+    Parameters
+    ----------
+    complaints : sequence of str
+        What `ase_mlham.electronic.collapse.attach` gave, or `Gap.warnings`.
+    options : argparse.Namespace
+        With the arguments of `add_solver`.
+
+    Raises
+    ------
+    SolverError
+        They have, and the user did not say --even-collapsed.
+    """
+    collapsed = [text for text in complaints if text.startswith("collapse:")]
+    if collapsed and not options.even_collapsed:
+        raise SolverError(f"{collapsed[0]}; nothing is written unless you say --even-collapsed")
+    return bool(collapsed)
 
 
 def announce(system: LCAOSystem, n_kpts: int, *, vectors: bool = False) -> None:

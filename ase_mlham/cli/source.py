@@ -7,6 +7,8 @@ that a DFT output never waits for a neural network library.
 from __future__ import annotations
 
 import argparse
+import math
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,15 @@ __all__ = [
 
 DEFAULT_MODEL = "sige"
 MODEL_SUFFIX = ".mlham"
+
+LARGE = 200
+"""Atoms from which on the cost of a prediction is said before it starts."""
+
+PEAK_BYTES = 60
+"""For each number of H at the peak of a prediction: H, S and what they are made from."""
+
+SECONDS_PER_ATOM = 0.03
+"""Of one core: between 0.01 for small networks and 0.2 for the largest published ones."""
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
@@ -209,10 +220,32 @@ def predict(atoms: Atoms, options: argparse.Namespace, model: str | None = None)
     name = model or options.model or DEFAULT_MODEL
     load_model = load("ase_mlham.learning.model:load_model")
     loaded: Any = load_model(name, device=options.device)
+    _announce(atoms, loaded)
     system: LCAOSystem = loaded.predict(
         atoms, on_unknown="warn" if options.outside_domain else "error"
     )
     return system
+
+
+def _announce(atoms: Atoms, model: Any) -> None:
+    """Say what a large prediction will take."""
+    if len(atoms) < LARGE:
+        return
+    from ase_mlham.cli.machine import available_memory, size
+    from ase_mlham.core import Structure
+    from ase_mlham.core.system import basis_pattern
+
+    pattern = basis_pattern(Structure.from_atoms(atoms), model.basis)
+    numbers = sum(
+        group.n_blocks * math.prod(pattern.block_shape(group)) for group in pattern.groups
+    )
+    free = available_memory()
+    sys.stderr.write(
+        f"mlham: predicting {len(atoms)} atoms, {pattern.n_blocks} blocks: about "
+        f"{size(PEAK_BYTES * numbers)} of memory"
+        + ("" if free is None else f", {size(free)} are free")
+        + f"; some {max(1, round(SECONDS_PER_ATOM * len(atoms)))} s on one core\n"
+    )
 
 
 def report(system: LCAOSystem) -> None:

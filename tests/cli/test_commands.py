@@ -135,6 +135,16 @@ def test_dos_as_a_picture(native, capsys):
 
 
 # ---------------------------------------------------------------------- models
+def test_a_large_prediction_says_what_it_takes(here, model_file, capsys, monkeypatch):
+    from ase_mlham.cli import source
+
+    monkeypatch.setattr(source, "LARGE", 2)
+    write("silicon.vasp", bulk("Si", a=5.43))
+    run_arguments = ["predict", "silicon.vasp", "--model", model_file, "-o", "H.h5"]
+    assert main(run_arguments) == 0
+    assert "predicting 2 atoms" in capsys.readouterr().err
+
+
 def test_predict_writes_what_the_other_commands_read(here, model_file, capsys):
     write("silicon.vasp", bulk("Si", a=5.43))
     printed = run(capsys, "predict", "silicon.vasp", "--model", model_file, "-o", "H.h5")

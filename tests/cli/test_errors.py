@@ -226,6 +226,28 @@ def singular_overlap(toy, **_):
     return ["gap", "singular.h5"]
 
 
+def collapsed(system: LCAOSystem) -> LCAOSystem:
+    """Two orbitals with overlap 0.99 whose difference H puts far below all bands."""
+    h, s = [], []
+    pattern = system.overlap.pattern
+    matrices = zip(pattern.groups, system.hamiltonian.values, system.overlap.values, strict=True)
+    for group, hamiltonian, overlap in matrices:
+        h.append(hamiltonian.copy())
+        s.append(overlap.copy())
+        here = pattern.onsite[group.slice]
+        h[-1][:, here, 0, 1] = h[-1][:, here, 1, 0] = 5.0
+        s[-1][:, here, 0, 1] = s[-1][:, here, 1, 0] = 0.99
+    return system.replace(
+        hamiltonian=BlockMatrix(pattern, tuple(h)), overlap=BlockMatrix(pattern, tuple(s))
+    )
+
+
+@case
+def collapse(toy, **_):
+    write_system(collapsed(toy.predict(bulk("Si", a=5.43))), "collapsed.h5")
+    return ["bands", "collapsed.h5", "-k", "2,2,2", "--npoints", "5"]
+
+
 @case
 def bad_floor(toy, **_):
     return ["gap", native_file(toy), "--overlap-floor", "3"]
