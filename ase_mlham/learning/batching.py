@@ -5,16 +5,21 @@ Importing torch_geometric takes seconds, so prediction never comes here.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
 
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
+
+with warnings.catch_warnings():
+    # torch_geometric 2.8 compiles classes in a way that torch 2.13 calls deprecated
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from torch_geometric.data import Batch, Data
 
 __all__ = ["HamiltonianData", "merge_graphs", "split_output"]
 

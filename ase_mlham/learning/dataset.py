@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ase_mlham.core import BlockMatrix, BlockPattern, LCAOSystem, OrbitalBasis, SpeciesBasis
 from ase_mlham.core.neighbours import neighbour_list
 from ase_mlham.core.system import basis_pattern
-from ase_mlham.errors import BasisError, InputError
+from ase_mlham.errors import BasisError, FormatError, InputError
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph, build_graph
 from ase_mlham.learning.layout import BlockLayout
@@ -36,6 +36,9 @@ __all__ = [
     "ReferenceData",
     "StructureSummary",
     "common_basis",
+    "known_operator",
+    "onto_basis",
+    "read_reference",
     "subtract_operators",
     "tensor_bytes",
 ]
@@ -289,7 +292,7 @@ class ReferenceData(Sequence[TrainingExample]):
 
     def _make(self, index: int) -> TrainingExample:
         system = self.system(index)
-        system = _onto_basis(system, self.basis)
+        system = onto_basis(system, self.basis)
         pattern = self.pattern(system)
         rest = subtract_operators(system, self._operators)
         lost, _ = pattern.find(rest.pattern.i, rest.pattern.j, rest.pattern.R)
@@ -346,7 +349,7 @@ class _Selection(Sequence[TrainingExample]):
         return self._data[self._indices[index]]
 
 
-def _onto_basis(system: LCAOSystem, basis: OrbitalBasis) -> LCAOSystem:
+def onto_basis(system: LCAOSystem, basis: OrbitalBasis) -> LCAOSystem:
     """The same system with species counted in another basis, which covers its elements."""
     if np.array_equal(system.basis.numbers, basis.numbers):
         return system.replace(basis=basis)
@@ -480,3 +483,27 @@ class PreparedData(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> PreparedExample:
         return self._cache[index]
+
+
+def read_reference(path: Path) -> LCAOSystem:
+    """Read a file with whichever installed format is surest that it is its own.
+
+    The rooms of formats and of learning do not know each other; both know the hooks.
+
+    Raises
+    ------
+    FormatError
+        No format knows the file, or it is damaged.
+    """
+    from ase_mlham import hooks
+
+    path = Path(path)
+    if not path.is_file():
+        raise FormatError(f"{path} does not exist or is not a file")
+    table = hooks.registered("format")
+    sure = {name: float(hooks.load(spec.sniff)(path)) for name, spec in table.items()}
+    best = max(sure, key=lambda name: sure[name], default="")
+    if not best or sure[best] <= 0:
+        raise FormatError(f"{path}: no installed format ({', '.join(table)}) knows this file")
+    system: LCAOSystem = hooks.load(table[best].read)(path)
+    return system

@@ -150,13 +150,23 @@ class Domain:
             bins = (distance[here] / self.bin_width).astype(int)
             empty = counts[np.minimum(bins, len(counts) - 1)] == 0
             if empty.any():
-                first, last = bins[empty].min(), bins[empty].max() + 1
                 out.append(
-                    f"{int(empty.sum())} of {n_off} pairs are {names} at distances within "
-                    f"{first * self.bin_width:.1f}-{last * self.bin_width:.1f} Å that no training "
-                    "structure had; their blocks are extrapolated"
+                    f"{int(empty.sum())} of {n_off} pairs are {names} at distances "
+                    f"({self._ranges(bins[empty])} Å) that no training structure had; their blocks "
+                    "are extrapolated"
                 )
         return out
+
+    def _ranges(self, bins: NDArray[np.int64]) -> str:
+        """Runs of neighbouring bins as text, the first three of them."""
+        runs: list[list[int]] = []
+        for index in np.unique(bins):
+            if runs and runs[-1][1] == index:
+                runs[-1][1] = int(index) + 1
+            else:
+                runs.append([int(index), int(index) + 1])
+        text = ", ".join(f"{a * self.bin_width:.1f}-{b * self.bin_width:.1f}" for a, b in runs[:3])
+        return text + (" and more" if len(runs) > 3 else "")
 
     # ------------------------------------------------------------------ storage
     def to_dict(self) -> dict[str, Any]:

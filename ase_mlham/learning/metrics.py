@@ -1,7 +1,7 @@
 """Errors of predicted blocks, by kind of block: in eV inside, in meV where people read them.
 
-The error is what is left after the best shift mu S: H is defined up to it. Each stored block counts
-once (the partner of a Hermitian pair holds the same numbers), while mu weighs both of a pair.
+The error is what is left after the best shift mu S: H is defined up to it. Both members of each
+Hermitian pair count, as in `electronic.comparison` and in published figures.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_mlham.core import BlockMatrix, BlockPattern, OrbitalBasis, Structure
+from ase_mlham.core import BlockMatrix, OrbitalBasis, Structure
 from ase_mlham.core.basis import LETTERS
 from ase_mlham.errors import InputError
 
@@ -27,7 +27,7 @@ class Tally:
     Attributes
     ----------
     n : int
-        Elements.
+        Elements, both members of each pair.
     total : float
         Sum of |e|, eV.
     squares : float
@@ -42,15 +42,20 @@ class Tally:
     largest: float = 0.0
 
     @classmethod
-    def of(cls, errors: NDArray) -> Tally:
-        """Tally of an array of errors in eV."""
+    def of(cls, errors: NDArray, times: int = 1) -> Tally:
+        """Tally of an array of errors in eV, each of which stands for `times` elements."""
         size = abs(errors)
         return cls(
-            size.size,
-            float(size.sum()),
-            float((size * size).sum()),
+            times * size.size,
+            times * float(size.sum()),
+            times * float((size * size).sum()),
             float(size.max(initial=0.0)),
         )
+
+    def __add__(self, other: Tally) -> Tally:
+        out = Tally(self.n, self.total, self.squares, self.largest)
+        out.add(other)
+        return out
 
     def add(self, other: Tally) -> None:
         """Include the elements of another tally."""
@@ -146,21 +151,6 @@ def best_shift(error: BlockMatrix, overlap: BlockMatrix) -> float:
     return error.component(0).inner(overlap) / overlap.inner(overlap)
 
 
-def _common(matrices: list[BlockMatrix]) -> list[BlockMatrix]:
-    """The matrices on a pattern that has the blocks of all of them."""
-    first = matrices[0].pattern
-    if all(matrix.pattern == first for matrix in matrices):
-        return matrices
-    joined = BlockPattern.from_pairs(
-        first.species,
-        first.sizes,
-        np.concatenate([m.pattern.i for m in matrices]),
-        np.concatenate([m.pattern.j for m in matrices]),
-        np.concatenate([m.pattern.R for m in matrices]),
-    )
-    return [matrix.on_pattern(joined) for matrix in matrices]
-
-
 def matrix_errors(
     predicted: BlockMatrix,
     reference: BlockMatrix,
@@ -194,33 +184,36 @@ def matrix_errors(
         )
     if not np.array_equal(predicted.pattern.species, reference.pattern.species):
         raise InputError("the two Hamiltonians are not of the same atoms")
-    predicted, reference, overlap = _common([predicted, reference, overlap])
-    difference = predicted - reference
+    pattern = predicted.pattern.union(reference.pattern).union(overlap.pattern)
+    difference = predicted.on_pattern(pattern) - reference.on_pattern(pattern)
+    overlap = overlap.on_pattern(pattern)
     mu = best_shift(difference, overlap)
-    pattern = difference.pattern
     bins = np.floor(np.linalg.norm(pattern.vectors(structure), axis=1) / bin_width).astype(int)
     out = MatrixErrors(shifts=[mu])
     for group, raw, s in zip(pattern.groups, difference.values, overlap.values, strict=True):
-        out.not_shifted.add(Tally.of(raw))
+        here = pattern.onsite[group.slice]
+
+        def tally(values: NDArray, here: NDArray = here) -> Tally:
+            return Tally.of(values[:, here]) + Tally.of(values[:, ~here], 2)
+
+        out.not_shifted.add(tally(raw))
         error = raw.copy()
         error[0] -= mu * s[0]
         a, b = basis.species[group.species_i], basis.species[group.species_j]
-        whole = Tally.of(error)
-        out.overall.add(whole)
-        out.by_elements.setdefault(f"{a.symbol}-{b.symbol}", Tally()).add(whole)
-        here = pattern.onsite[group.slice]
+        out.overall.add(tally(error))
+        out.by_elements.setdefault(f"{a.symbol}-{b.symbol}", Tally()).add(tally(error))
         out.onsite.add(Tally.of(error[:, here]))
-        out.offsite.add(Tally.of(error[:, ~here]))
+        out.offsite.add(Tally.of(error[:, ~here], 2))
         for index in np.unique(bins[group.slice][~here]):
             low = index * bin_width
             chosen = ~here & (bins[group.slice] == index)
             key = f"{low:g}-{low + bin_width:g}"
-            out.by_distance.setdefault(key, Tally()).add(Tally.of(error[:, chosen]))
+            out.by_distance.setdefault(key, Tally()).add(Tally.of(error[:, chosen], 2))
         for la, rows in _by_degree(a.l, a.offsets):
             for lb, columns in _by_degree(b.l, b.offsets):
                 key = "-".join(LETTERS[l] for l in sorted((la, lb)))
                 part = error[:, :, rows][..., columns]
-                out.by_shells.setdefault(key, Tally()).add(Tally.of(part))
+                out.by_shells.setdefault(key, Tally()).add(tally(part))
     return out
 
 

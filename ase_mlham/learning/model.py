@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_mlham import hooks
-from ase_mlham.core import BlockMatrix, LCAOSystem, OrbitalBasis, Structure
+from ase_mlham.core import BlockMatrix, BlockPattern, LCAOSystem, OrbitalBasis, Structure
 from ase_mlham.core.neighbours import check_no_overlap
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.errors import InputError, ModelError
@@ -38,11 +38,14 @@ if TYPE_CHECKING:
     from ase_mlham.learning.layout import BlockLayout
     from ase_mlham.learning.targets import TargetTransform
 
-__all__ = ["HamiltonianModel", "load_model", "model_path", "models"]
+__all__ = ["HamiltonianModel", "load_model", "model_path", "models", "pick_device"]
 
 _log = logging.getLogger(__name__)
 
-_SAY_ABOVE = 1e9
+# bytes at the peak above which a prediction says what it needs, and says it as a warning
+_SAY_ABOVE, _WARN_ABOVE = 1e9, 4e9
+# measured peak of a prediction: H and S in double precision, coefficients, one operator
+_BYTES_A_NUMBER = 60
 
 
 class HamiltonianModel:
@@ -69,7 +72,7 @@ class HamiltonianModel:
         from ase_mlham.learning.targets import TargetConfig, TargetTransform
 
         self.file = file
-        self._device, self._dtype = _device(device), _dtype(dtype)
+        self._device, self._dtype = pick_device(device), _dtype(dtype)
         self.layout: BlockLayout = BlockLayout(file.basis)
         spec = _family(file)
         config = make_config(hooks.load(spec.config), file.config, f"model {file.name!r}")
@@ -92,6 +95,7 @@ class HamiltonianModel:
             for parameter in module.parameters():
                 parameter.requires_grad_(False)
         self._torch = torch
+        self._pace = 0.0
 
     # ------------------------------------------------------------------ what it is
     @property
@@ -159,15 +163,7 @@ class HamiltonianModel:
         reservations = self.file.domain.check(structure, pattern, on_unknown)
         for text in reservations:
             warnings.warn(f"model {self.name!r}: {text}", DomainWarning, stacklevel=2)
-        numbers = int((pattern.sizes[pattern.species[pattern.i]] ** 2).sum())
-        if 60 * numbers > _SAY_ABOVE:
-            _log.info(
-                "predicting %d atoms, %d pairs: H and S take %.1f GB, about %.1f GB at the peak",
-                structure.n_atoms,
-                pattern.n_blocks,
-                16e-9 * numbers,
-                60e-9 * numbers,
-            )
+        self._say_what_it_needs(structure, pattern)
         started = time.monotonic()
         from ase_mlham import integrals
 
@@ -177,7 +173,9 @@ class HamiltonianModel:
             for values, known in zip(hamiltonian.values, matrix.values, strict=True):
                 values[0] += known[0]
         overlap = integrals.overlap(structure, self.basis, pattern, tables=self._tables)
-        _log.info("predicted %d atoms in %.2f s", structure.n_atoms, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self._pace = seconds / pattern.n_blocks
+        _log.info("predicted %d atoms in %.2f s", structure.n_atoms, seconds)
         return LCAOSystem(
             structure=structure,
             basis=self.basis,
@@ -195,7 +193,23 @@ class HamiltonianModel:
             warnings=reservations,
         )
 
-    def _operator(self, name: str, structure: Structure, pattern: Any) -> BlockMatrix:
+    def _say_what_it_needs(self, structure: Structure, pattern: BlockPattern) -> None:
+        """Memory, and time as far as earlier predictions tell, before a large prediction."""
+        sizes = pattern.sizes[pattern.species]
+        numbers = int((sizes[pattern.i] * sizes[pattern.j]).sum())
+        peak = _BYTES_A_NUMBER * numbers
+        if peak > _SAY_ABOVE:
+            _log.log(
+                logging.WARNING if peak > _WARN_ABOVE else logging.INFO,
+                "predicting %d atoms, %d pairs: about %.1f GB at the peak, %.1f GB for H and S%s",
+                structure.n_atoms,
+                pattern.n_blocks,
+                1e-9 * peak,
+                16e-9 * numbers,
+                f", about {self._pace * pattern.n_blocks:.0f} s" if self._pace else "",
+            )
+
+    def _operator(self, name: str, structure: Structure, pattern: BlockPattern) -> BlockMatrix:
         from ase_mlham import integrals
 
         if name == "kinetic":
@@ -205,7 +219,7 @@ class HamiltonianModel:
             "compute; upgrade ase-mlham"
         )
 
-    def _network_part(self, structure: Structure, pattern: Any) -> BlockMatrix:
+    def _network_part(self, structure: Structure, pattern: BlockPattern) -> BlockMatrix:
         from ase_mlham.learning.graph import build_graph
         from ase_mlham.learning.tensors import to_matrix
 
@@ -355,7 +369,7 @@ def model_contents(
     )
 
 
-def _arrays(module: nn.Module) -> dict[str, Any]:
+def _arrays(module: Any) -> dict[str, Any]:
     return {key: value.detach().cpu().numpy() for key, value in module.state_dict().items()}
 
 
@@ -377,7 +391,14 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
     return known[name]
 
 
-def _device(name: str) -> torch.device:
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of a name; "auto" takes a GPU if there is one.
+
+    Raises
+    ------
+    InputError
+        The device does not exist here.
+    """
     import torch
 
     if name == "auto":

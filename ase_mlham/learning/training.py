@@ -1,14 +1,16 @@
 """The training loop: Lightning runs it, this module says what a step is and what is kept.
 
 The order of structures follows from the seed and the number of the epoch; random numbers and the
-learning rate follow from the number of the step. A run that is interrupted and resumed at the end of
-an epoch therefore gives the same bits as one that was not, on one machine with one number of threads.
+learning rate follow from the number of the step. A run that is interrupted and resumed at the end
+of an epoch therefore gives the same bits as one that was not, on one machine with one number of
+threads.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+import signal
 import sys
 import time
 import warnings
@@ -30,92 +32,16 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Sampler
 
-from ase_mlham.errors import InputError
 from ase_mlham.learning.checkpoints import ArchiveCheckpoints
 from ase_mlham.learning.dataset import PreparedData, PreparedExample
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.losses import LossConfig, OrbitalElements, block_loss, gauge_shift
+from ase_mlham.learning.model import pick_device
+from ase_mlham.learning.training_options import TrainingConfig
 
-__all__ = ["HamiltonianTraining", "TrainingConfig", "TrainingResult", "pick_device", "train"]
+__all__ = ["HamiltonianTraining", "TrainingConfig", "TrainingResult", "train"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Options of the training loop.
-
-    Parameters
-    ----------
-    epochs : int
-        Passes over the training structures; the learning rate comes down over all of them.
-    max_minutes : float
-        Wall time after which training ends; the learning rate then comes down in time. None: no
-        limit.
-    batch_size : int
-        Structures in one step.
-    merge : bool
-        Put the structures of a step into one graph (quicker on a GPU). Otherwise one after another,
-        with what depends on the structure alone computed once and kept.
-    learning_rate : float
-        Largest one.
-    final_fraction : float
-        Learning rate at the end, as a fraction of the largest.
-    warmup_steps : int
-        Steps over which it rises from zero.
-    beta1, beta2 : float
-        Of Adam.
-    weight_decay : float
-        Of Adam.
-    clip : float
-        Largest norm of the gradient; 0 for no limit.
-    ema : float
-        Decay of the running average of weights, which is what is validated and kept.
-    validate_every : int
-        Epochs between validations and checkpoints.
-    patience : int
-        Validations without improvement after which training ends; 0 to go on to the end.
-    log_every : int
-        Steps between lines in the logs.
-    threads : int
-        Of torch; 0 leaves its own choice.
-    device : str
-        "auto", "cpu", "cuda" or "mps".
-    memory_gb : float
-        Of prepared structures that are kept; others are prepared again in every epoch.
-    seed : int
-        Of the weights, the order of structures and everything else that is random.
-    """
-
-    epochs: int = 100
-    max_minutes: float | None = None
-    batch_size: int = 1
-    merge: bool = False
-    learning_rate: float = 3e-3
-    final_fraction: float = 0.01
-    warmup_steps: int = 100
-    beta1: float = 0.9
-    beta2: float = 0.99
-    weight_decay: float = 0.0
-    clip: float = 50.0
-    ema: float = 0.995
-    validate_every: int = 1
-    patience: int = 0
-    log_every: int = 50
-    threads: int = 0
-    device: str = "auto"
-    memory_gb: float = 8.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        positive = ("epochs", "batch_size", "learning_rate", "validate_every", "log_every")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} = {getattr(self, name)} must be positive")
-        if not (0 <= self.ema < 1 and 0 < self.final_fraction <= 1):
-            raise InputError("ema must lie in 0..1 (1 excluded), final_fraction in 0..1")
-        if self.max_minutes is not None and not self.max_minutes > 0:
-            raise InputError(f"max_minutes = {self.max_minutes} must be positive")
 
 
 @dataclass(frozen=True)
@@ -147,30 +73,6 @@ class TrainingResult:
     folder: Path
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """The device of a name; "auto" takes a GPU if there is one.
-
-    Raises
-    ------
-    InputError
-        The device does not exist here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"device {name!r} is unknown; use auto, cpu, cuda or mps") from error
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there.get(device.type, False):
-        raise InputError(f"device {name!r} is not available on this machine; use device = cpu")
-    return device
-
-
 class _EpochOrder(Sampler[int]):
     """A random order that depends on the seed and the epoch alone. Lightning tells it the epoch."""
 
@@ -190,6 +92,41 @@ class _EpochOrder(Sampler[int]):
 
 def _mixed(seed: int, count: int) -> int:
     return (seed * 1_000_003 + count) % 2**63
+
+
+class _ValidationErrors:
+    """Sums over structures of what is left of the error after the best shift of each."""
+
+    def __init__(self, elements: OrbitalElements) -> None:
+        self._elements = elements
+        self._sums = torch.zeros(5, dtype=torch.float64)
+        self._worst = 0.0
+
+    def add(self, network: nn.Module, example: PreparedExample) -> None:
+        """Include a structure."""
+        output = network(example.graph, example.precomputed)
+        error = example.error(output, self._elements).double()
+        overlap, n = example.overlap.double(), example.elements.n_onsite
+        error[0] -= gauge_shift(error, overlap, n) * overlap
+        size = 1000.0 * error.abs()
+        onsite = size[:, :n]
+        # off-site blocks stand for both members of a pair
+        both, n_both = 2 * size.sum() - onsite.sum(), 2 * size.numel() - onsite.numel()
+        squares = 2 * size.square().sum() - onsite.square().sum()
+        counts = torch.tensor([n_both, onsite.numel()], dtype=torch.float64)
+        self._sums += torch.cat([torch.stack([both, onsite.sum(), squares]).cpu(), counts])
+        self._worst = max(self._worst, float(both) / n_both)
+
+    def result(self) -> dict[str, float]:
+        """Mean errors in meV."""
+        total, onsite, squares, n, n_onsite = self._sums.tolist()
+        return {
+            "mae": total / n,
+            "rms": math.sqrt(squares / n),
+            "onsite": onsite / max(n_onsite, 1.0),
+            "offsite": (total - onsite) / max(n - n_onsite, 1.0),
+            "worst_structure": self._worst,
+        }
 
 
 class HamiltonianTraining(lightning.LightningModule):
@@ -220,7 +157,7 @@ class HamiltonianTraining(lightning.LightningModule):
         self.elements, self.loss, self.options = elements, loss, config
         self.seconds_before, self._started = 0.0, time.monotonic()
         self.out_of_time = False
-        self._sums: dict[str, float] = {}
+        self._summed, self._counted = 0.0, 0
 
     # ------------------------------------------------------------------ optimiser
     def _average(self, averaged: Any, current: Any, n: Any) -> None:
@@ -284,8 +221,7 @@ class HamiltonianTraining(lightning.LightningModule):
             for example, output in zip(batch, self._outputs(batch, self.network), strict=True)
         ]
         loss = torch.stack(losses).mean()
-        self._sums["train/loss"] = self._sums.get("train/loss", 0.0) + float(loss.detach())
-        self._sums["train/steps"] = self._sums.get("train/steps", 0.0) + 1.0
+        self._summed, self._counted = self._summed + float(loss.detach()), self._counted + 1
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -296,48 +232,30 @@ class HamiltonianTraining(lightning.LightningModule):
             self.out_of_time = True
             self.trainer.should_stop = True
         if self.global_step % self.options.log_every == 0:
-            self.log_dict(
-                {
-                    "train/loss": self._sums["train/loss"] / self._sums["train/steps"],
-                    "train/learning_rate": self.optimizers().param_groups[0]["lr"],  # type: ignore[union-attr]
-                },
-                batch_size=1,
-            )
-            self._sums.pop("train/loss", None)
-            self._sums.pop("train/steps", None)
+            values = {
+                "epoch": self.current_epoch,
+                "train/loss": self._summed / self._counted,
+                "train/learning_rate": self.optimizers().param_groups[0]["lr"],  # type: ignore[union-attr]
+                "train/minutes": self.seconds / 60,
+            }
+            # `self.log` would write its last value again in every step
+            for logger in self.loggers:
+                logger.log_metrics(values, step=self.global_step)
+            self._summed, self._counted = 0.0, 0
 
     def on_validation_epoch_start(self) -> None:
         """Begin new sums."""
-        self._totals = torch.zeros(5, dtype=torch.float64)
-        self._worst = 0.0
+        self._errors = _ValidationErrors(self.elements)
 
     def validation_step(self, batch: Sequence[PreparedExample], batch_idx: int) -> None:
         """Errors of the averaged weights, after the best shift of each structure."""
         for example in batch:
-            output = self.averaged.module(example.graph, example.precomputed)
-            error = example.error(output, self.elements).double()
-            overlap, n = example.overlap.double(), example.elements.n_onsite
-            error[0] -= gauge_shift(error, overlap, n) * overlap
-            size = 1000.0 * error.abs()
-            onsite = size[:, :n]
-            sums = [size.sum(), onsite.sum(), size.square().sum()]
-            counts = torch.tensor([size.numel(), onsite.numel()], dtype=torch.float64)
-            self._totals += torch.cat([torch.stack(sums).cpu(), counts])
-            self._worst = max(self._worst, float(size.mean()))
+            self._errors.add(self.averaged.module, example)
 
     def on_validation_epoch_end(self) -> None:
         """Report the mean errors in meV."""
-        total, onsite, squares, n, n_onsite = self._totals.tolist()
-        self.log_dict(
-            {
-                "validation/mae": total / n,
-                "validation/rms": math.sqrt(squares / n),
-                "validation/onsite": onsite / max(n_onsite, 1.0),
-                "validation/offsite": (total - onsite) / max(n - n_onsite, 1.0),
-                "validation/worst_structure": self._worst,
-            },
-            batch_size=1,
-        )
+        found = self._errors.result()
+        self.log_dict({f"validation/{k}": v for k, v in found.items()}, batch_size=1)
 
     # ------------------------------------------------------------------ plumbing
     def transfer_batch_to_device(
@@ -462,6 +380,7 @@ def train(
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
             warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
+            warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
             # lightning and torch among themselves
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             trainer = lightning.Trainer(
@@ -473,7 +392,7 @@ def train(
                 plugins=[ArchiveCheckpoints()],
                 gradient_clip_val=config.clip or None,
                 check_val_every_n_epoch=config.validate_every,
-                log_every_n_steps=1,
+                log_every_n_steps=config.log_every,
                 num_sanity_val_steps=0,
                 enable_progress_bar=terminal,
                 enable_model_summary=False,
@@ -482,7 +401,7 @@ def train(
             _fit(trainer, module, training, validation, config, last if resume else None)
     finally:
         quiet.setLevel(level)
-    return _result(trainer, module, best, stopper, folder)
+    return _result(trainer, module, best, stopper, validation, folder)
 
 
 def _fit(
@@ -494,6 +413,7 @@ def _fit(
     checkpoint: Path | None,
 ) -> None:
     path = str(checkpoint) if checkpoint is not None and checkpoint.is_file() else None
+    handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(
             module,
@@ -503,6 +423,8 @@ def _fit(
         )
     except SystemExit as stop:
         if trainer.interrupted:
+            # lightning leaves the process deaf to further interrupts
+            signal.signal(signal.SIGINT, handler)
             raise KeyboardInterrupt from stop
         raise
 
@@ -512,29 +434,41 @@ def _result(
     module: HamiltonianTraining,
     best: ModelCheckpoint,
     stopper: EarlyStopping | None,
+    validation: PreparedData | None,
     folder: Path,
 ) -> TrainingResult:
-    averaged = module.averaged.module
-    metrics = {
-        name.partition("/")[2]: float(value)
-        for name, value in trainer.callback_metrics.items()
-        if name.startswith("validation/")
-    }
-    if best.monitor and best.best_model_path:
-        state = ArchiveCheckpoints().load_checkpoint(best.best_model_path)["state_dict"]
-        prefix = "averaged.module."
-        averaged.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        )
-        if best.best_model_score is not None:
-            metrics["mae"] = float(best.best_model_score)
+    """Averaged weights: those of the end, or of the best validation if that was better."""
+    averaged = module.averaged.module.eval()
+    if validation is not None:
+        # lightning has moved the network back
+        averaged = averaged.to(validation.device)
+    metrics: dict[str, float] = {}
+
+    def errors() -> dict[str, float]:
+        sums = _ValidationErrors(module.elements)
+        with torch.no_grad():
+            for n in range(len(validation or ())):
+                sums.add(averaged, validation[n])  # type: ignore[index]
+        return sums.result()
+
+    if validation is not None:
+        # a time limit ends training between two validations, with the smallest learning rate
+        metrics = errors()
+        score = best.best_model_score
+        if best.best_model_path and score is not None and float(score) < metrics["mae"]:
+            state = ArchiveCheckpoints().load_checkpoint(best.best_model_path)["state_dict"]
+            prefix = "averaged.module."
+            averaged.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            )
+            metrics = errors()
     stopped = "finished"
     if module.out_of_time:
         stopped = "time limit"
     elif stopper is not None and stopper.stopped_epoch:
         stopped = "no improvement"
     return TrainingResult(
-        network=averaged.eval().cpu(),
+        network=averaged.cpu(),
         best=metrics,
         epochs=trainer.current_epoch,
         steps=trainer.global_step,
