@@ -61,6 +61,27 @@ def test_built_ins_arrive_through_their_own_entry_points() -> None:
     assert set(registered("format")) >= {"mlham", "openmx"}
 
 
+def test_everything_registered_can_be_loaded_or_says_what_it_lacks() -> None:
+    """Each "module:attribute" of the built-ins names something that exists."""
+    references = [
+        value
+        for kind in hooks._KINDS
+        for spec in registered(kind).values()
+        for value in vars(spec).values()
+        if isinstance(value, str) and value.startswith("ase_mlham.") and ":" in value
+    ]
+    assert references
+    broken = []
+    for reference in references:
+        try:
+            load(reference)
+        except MissingDependencyError:
+            continue
+        except PluginError as error:
+            broken.append(str(error))
+    assert broken == []
+
+
 def test_a_foreign_plugin_stands_beside_the_built_ins(install: Install) -> None:
     install("foreign", mlham_solvers=two_solvers)
     assert set(registered("solver")) >= {"dense", "quick", "sparse-gpu"}

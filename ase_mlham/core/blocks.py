@@ -72,6 +72,13 @@ class BlockMatrix:
                     "not a finite number"
                 )
 
+    def __repr__(self) -> str:
+        kind = "Hermitian" if self.symmetry == 1 else "anti-Hermitian"
+        return (
+            f"<BlockMatrix {kind}, {self.n_components} x {self.pattern.n_blocks} blocks, "
+            f"{self.dtype}>"
+        )
+
     # ------------------------------------------------------------------ making one
     @classmethod
     def zeros(

@@ -100,6 +100,12 @@ class BlockPattern:
         if np.any(np.diff(self._keys[self._key_order]) == 0):
             raise InputError("a block occurs twice in a pattern")
 
+    def __repr__(self) -> str:
+        return (
+            f"<BlockPattern {self.n_atoms} atoms, {self.n_orbitals} orbitals, "
+            f"{self.n_blocks} blocks>"
+        )
+
     @staticmethod
     def _is_partner(species: NDArray, i: NDArray, j: NDArray, R: NDArray) -> NDArray[np.bool_]:
         """Whether each block is the one of its Hermitian pair that is not stored."""

@@ -90,6 +90,9 @@ class TabulatedRadial:
         slope[0], slope[-1] = 2 * rise[0] - slope[1], 2 * rise[-1] - slope[-2]
         return CubicHermiteSpline(self.r, self.values, slope)
 
+    def __repr__(self) -> str:
+        return f"<TabulatedRadial {len(self.r)} points, cutoff {self.cutoff:g} Å>"
+
     def __call__(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
         """R(r) in Å^(-3/2)."""
         r = np.asarray(r, dtype=np.float64)

@@ -149,3 +149,13 @@ def test_refusals(changes: dict, error: type, message: str) -> None:
 
 def test_vector_operators_are_known_operators() -> None:
     assert set(OPERATORS) >= VECTOR_OPERATORS
+
+
+@given(systems())
+def test_a_system_can_be_printed(system: LCAOSystem) -> None:
+    """Structure, basis and sizes, but no matrix elements: failing examples are read by people."""
+    text = repr(system)
+    assert len(text) < 6000
+    assert repr(system.hamiltonian) in text
+    assert f"{system.hamiltonian.pattern.n_blocks} blocks, " in repr(system.hamiltonian)
+    assert f"{system.n_orbitals} orbitals" in repr(system.overlap.pattern)
