@@ -42,6 +42,9 @@ LIMIT = 8.0
 NEAR = 1.0
 """eV above the lowest empty state up to which states are looked at."""
 
+FAR = 10.0
+"""eV above the Fermi level beyond which no state is looked at: a small molecule may have none."""
+
 DEPTH = 40.0
 """eV below the lowest diagonal element of H at which no valence state can lie."""
 
@@ -190,7 +193,8 @@ def check_collapse(
     states = eigenstates(system, kpts, measures={"norm": orbital_norm}, overlap_floor=overlap_floor)
     energies, norm = states.energies, states.measured["norm"]
     empty = energies[energies > fermi_level]
-    top = (float(empty.min()) if empty.size else fermi_level) + NEAR
+    lowest_empty = float(empty.min()) if empty.size else fermi_level
+    top = min(lowest_empty + NEAR, fermi_level + FAR)
     seen = energies <= top
     high = seen & (norm > LIMIT)
     filled = high & (energies <= fermi_level)

@@ -269,14 +269,15 @@ def gap(
     texts = attach(system, mesh, level)
     if edges is None:
         return replace(gap_of_states(mesh, level, None), warnings=texts)
-    if path is not False and (small or path is not None):
+    periodic = bool(system.structure.pbc.any())
+    if periodic and path is not False and (small or path is not None):
         along = band_path(system.structure, path)
         states = _joined(
             states,
             eigenstates(system, np.array(along.kpts), overlap_floor=overlap_floor, solver=solver),
         )
         edges = band_edges(states)
-    if edges is not None and refine and system.structure.pbc.any():
+    if edges is not None and refine and periodic:
         search = _Search(system, mesh, overlap_floor, solver)
         filled = (states.energies <= edges.middle).sum(axis=2)[:, 0]
         for target in ("vbm", "cbm", "direct"):

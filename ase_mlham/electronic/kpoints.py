@@ -8,6 +8,7 @@ default.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -197,9 +198,17 @@ def _by_symmetry(
     cell = structure.full_cell
     scaled = structure.positions @ np.linalg.inv(cell)
     crystal: Any = (cell, scaled, structure.numbers)
-    found = spglib.get_ir_reciprocal_mesh(
-        n, crystal, is_shift=shift, is_time_reversal=time_reversal
-    )
+    # the error exists in the versions that raise it
+    failure: type[Exception] = getattr(spglib, "SpglibError", RuntimeError)
+    with warnings.catch_warnings():
+        # spglib announces that it will raise where it returned None; both are understood here
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            found = spglib.get_ir_reciprocal_mesh(
+                n, crystal, is_shift=shift, is_time_reversal=time_reversal
+            )
+        except failure:
+            found = None
     if found is None:
         raise InputError("the symmetry of the structure was not found; use symmetry=False")
     mapping, grid = np.asarray(found[0]), np.asarray(found[1]) % n

@@ -160,12 +160,12 @@ def _seekpath(structure: Structure) -> tuple[str, dict[str, Any]]:
     cell = structure.full_cell
     scaled = structure.positions @ np.linalg.inv(cell)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", seekpath.hpkot.SupercellWarning)
+        warnings.simplefilter("error", seekpath.SupercellWarning)
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=seekpath.hpkot.EdgeCaseWarning)
         try:
             found = seekpath.get_path_orig_cell((cell, scaled, structure.numbers))
-        except seekpath.hpkot.SupercellWarning:
+        except seekpath.SupercellWarning:
             raise InputError(
                 "seekpath gives the path of the primitive cell, and this cell is not primitive: "
                 "its bands are folded; use the primitive cell, or path=None for ASE's path of "

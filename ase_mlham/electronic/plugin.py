@@ -17,6 +17,12 @@ def mlham_solvers() -> list[SolverSpec]:
             solve="ase_mlham.electronic.solvers.dense:solve",
             guarantees="the lowest states, none missing; the only one that takes overlap_floor",
         ),
+        SolverSpec(
+            name="sparse",
+            description="states around an energy of a large system, shift-invert with SuperLU",
+            solve="ase_mlham.electronic.solvers.sparse:solve",
+            guarantees="each state converged; that none is missing in between is not proven",
+        ),
     ]
 
 
