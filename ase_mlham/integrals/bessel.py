@@ -32,16 +32,20 @@ def spherical_bessel(l_max: int, x: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Notes
     -----
-    The upward recurrence j_{l+1} = (2 l + 1) j_l / x - j_{l-1} loses no digits where x > l; below
-    that the power series about zero converges quickly.
+    The upward recurrence j_{l+1} = (2 l + 1) j_l / x - j_{l-1} amplifies round-off by the size of
+    the Neumann function y_l(x) ~ (2 l - 1)!! / x^(l+1). Where that exceeds 20 the power series
+    about zero takes over, which converges quickly there: values are right to about 1e-14,
+    absolutely.
     """
     x = np.asarray(x, dtype=np.float64)
     out = np.empty((l_max + 1, x.size))
     flat = x.ravel()
+    double_factorial = float(np.prod(np.arange(2 * l_max - 1, 0, -2, dtype=np.float64)))
+    border = max(0.5, (double_factorial / 20) ** (1 / (l_max + 1)))
     for start in range(0, x.size, _CHUNK):
         part = flat[start : start + _CHUNK]
         target = out[:, start : start + _CHUNK]
-        small = np.flatnonzero(part <= l_max + 1.5)
+        small = np.flatnonzero(part <= border)
         if len(small) < len(part):
             # the recurrence is run everywhere and mended where it is not valid
             _recurrence(np.maximum(part, 1e-3), target)

@@ -15,7 +15,7 @@ from ase_mlham.core.harmonics import gaunt
 from ase_mlham.core.pattern import BlockPattern
 from ase_mlham.core.structure import Structure
 from ase_mlham.core.system import basis_pattern
-from ase_mlham.errors import BasisError
+from ase_mlham.errors import BasisError, InputError
 from ase_mlham.integrals.tables import TwoCentreTables, tables_of
 from ase_mlham.units import CODATA_2018, CodeUnits
 
@@ -113,12 +113,20 @@ def position(
         Components x, y, z in Å. Relative to the middle of the pair the matrix is Hermitian and
         independent of any origin; with an origin at the centre of the first atom it is
         X + (tau_j + R - tau_i)/2 S, with a common origin o it is X + ((tau_i + tau_j + R)/2 - o) S.
+
+    Raises
+    ------
+    BasisError
+        As for `overlap`.
+    InputError
+        The overlap given is on another pattern.
     """
     matrix = _evaluate("position", structure, basis, pattern, tables)
     pattern = matrix.pattern
     if overlap is None:
         overlap = _evaluate("overlap", structure, basis, pattern, tables)
-    overlap = overlap.on_pattern(pattern)
+    elif overlap.pattern != pattern:
+        raise InputError("the overlap given for the positions is on another block pattern")
     half = pattern.vectors(structure) / 2
     for group, array, s in zip(pattern.groups, matrix.values, overlap.values, strict=True):
         for axis in range(3):
@@ -198,8 +206,8 @@ def angular_momentum(
     """
     if overlap is None:
         overlap = _evaluate("overlap", structure, basis, pattern, tables)
-    elif pattern is not None:
-        overlap = overlap.on_pattern(pattern)
+    elif pattern is not None and overlap.pattern != pattern:
+        raise InputError("the overlap given for <L> is on another block pattern")
     local = []
     for entry in basis.species:
         matrix = np.zeros((3, entry.n_orbitals, entry.n_orbitals))

@@ -24,7 +24,7 @@ SHELLS = {
     ],
     "O": [[0, [9.0, 0.2], [1.0, 0.4]], [1, [1.1, 1.0]], [2, [0.9, 1.0]], [3, [1.4, 1.0]]],
 }
-# the requirement of this room; the tables themselves are refined to 2e-9
+# the requirement of this room; the tables themselves are refined to 5e-9
 TOLERANCE = 1e-8
 
 

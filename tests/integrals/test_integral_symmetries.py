@@ -13,7 +13,7 @@ from ase_mlham.core.transform import rotated_matrix, shifted, supercell
 from ase_mlham.testing.strategies import bases, rotations, structures
 from ase_mlham.units import CODATA_2018
 
-# tables are refined to 2e-9 of values up to 4 pi, and a few of them make an element
+# tables are refined to 5e-9 of values up to 4 pi, and a few of them make an element
 TOLERANCE = 5e-8
 VECTOR = ("position", "gradient", "angular_momentum")
 OPERATORS = ("overlap", "kinetic", *VECTOR)

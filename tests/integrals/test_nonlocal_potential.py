@@ -114,7 +114,7 @@ def test_it_turns_with_the_structure(structure, rotation):
     again = integrals.nonlocal_potential(turned, basis, matrix.pattern)
     expected = rotated_matrix(matrix, basis, rotation)
     for a, b in zip(again.values, expected.values, strict=True):
-        # products of tables right to 2e-9 with couplings of a few eV
+        # products of tables right to 5e-9 with couplings of a few eV
         assert abs(a - b).max(initial=0) < 1e-6
 
 

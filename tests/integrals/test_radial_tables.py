@@ -14,7 +14,7 @@ from ase_mlham.core import (
     TabulatedRadial,
 )
 from ase_mlham.core.radial import radial_from_dict
-from ase_mlham.errors import BasisError
+from ase_mlham.errors import BasisError, InputError
 from ase_mlham.integrals.bessel import spherical_bessel
 from ase_mlham.integrals.tables import PairTable
 from ase_mlham.integrals.transforms import Channels
@@ -117,7 +117,7 @@ def test_tables_between_their_nodes_are_right():
                 sign = (-1) ** ((la - lb - L) // 2)
                 bessel = spherical_jn(L, np.outer(distance, k))
                 exact = sign * 4 * np.pi * dk * bessel @ (k * k * fa[a] * fb[b])
-                # tables are refined to 2e-9 of their size, and T(0) of a norm is 4 pi
+                # tables are refined to 5e-9 of their size, and T(0) of a norm is 4 pi
                 assert abs(table.radial_values(distance)[:, column] - exact).max() < 2.5e-8
                 column += 1
     assert column == table.cubics.shape[2]
@@ -167,3 +167,15 @@ def test_a_pattern_of_another_basis_is_refused():
     other = integrals.overlap(structure, OrbitalBasis((species(14, (0, 1)),))).pattern
     with pytest.raises(BasisError, match="pattern"):
         integrals.overlap(structure, basis, other)
+
+
+def test_an_overlap_on_another_pattern_is_refused():
+    basis = OrbitalBasis((species(14, (0,)),))
+    near = Structure([14, 14], [[0, 0, 0], [0, 0, 2]], np.zeros((3, 3)), [False] * 3)
+    far = Structure([14, 14], [[0, 0, 0], [0, 0, 9]], np.zeros((3, 3)), [False] * 3)
+    small, large = integrals.overlap(far, basis), integrals.overlap(near, basis)
+    for function in (integrals.position, integrals.angular_momentum):
+        with pytest.raises(InputError, match="another block pattern"):
+            function(near, basis, large.pattern, small)
+    given = integrals.position(near, basis, large.pattern, large)
+    assert np.array_equal(given.dense(), integrals.position(near, basis).dense())
