@@ -62,7 +62,7 @@ install() {
     echo "  $1"
     shift
     if ! "$environment/bin/python" -m pip install "${quiet[@]}" \
-        --disable-pip-version-check --no-input --log "$log" "$@"; then
+        --disable-pip-version-check --no-input --no-compile --log "$log" "$@"; then
         fail "pip could not install what is needed (log: $log)" \
             "No network? Check it, or a proxy (https_proxy=...), and run this again: it goes on where it stopped." \
             "No space?   See  df -h '$environment'  and  df -h /tmp  (TMPDIR=/other/disk moves pip's scratch files)." \

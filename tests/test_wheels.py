@@ -21,7 +21,7 @@ pytestmark = pytest.mark.wheels
 
 def run(*command: str | Path, folder: Path, **environment: str) -> str:
     done = subprocess.run(
-        [str(word) for word in command], cwd=folder, capture_output=True, text=True, timeout=900,
+        [str(word) for word in command], cwd=folder, capture_output=True, text=True, timeout=1500,
         env={**os.environ, **environment}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
@@ -75,7 +75,7 @@ def empty_environment(wheels, tmp_path_factory) -> Path:
     python = folder / "bin" / "python"
     # the pins only choose among versions; what is installed follows from the wheels' own metadata
     run(
-        python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+        python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile",
         "--find-links", wheels["ase_mlham"].parent, "--constraint",
         REPOSITORY / "requirements" / "run.txt", "ase-mlham[models]",
         folder=folder,
