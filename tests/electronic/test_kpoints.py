@@ -179,3 +179,25 @@ def test_seekpath_in_the_given_cell() -> None:
 def test_points_need_matching_weights() -> None:
     with pytest.raises(InputError, match="weights"):
         KPoints(np.zeros((2, 3)), np.ones(3))
+
+
+def test_a_path_belongs_to_a_cell_in_any_orientation():
+    """ASE returns the path of a lattice in its standard orientation; ours keeps the cell."""
+    import numpy as np
+    from ase.build import bulk
+    from ase.dft.kpoints import BandPath
+
+    from ase_mlham.core import Structure
+    from ase_mlham.electronic.path import band_path
+
+    atoms = bulk("Si")
+    standard = band_path(Structure.from_atoms(atoms), None, npoints=20)
+    atoms.rotate(37, (1, 2, 3), rotate_cell=True)
+    structure = Structure.from_atoms(atoms)
+    turned = band_path(structure, None, npoints=20)
+    np.testing.assert_allclose(turned.kpts, standard.kpts, atol=1e-9)  # fractions do not notice
+    np.testing.assert_allclose(np.asarray(turned.cell), structure.cell, atol=1e-12)
+    # a path from ASE itself, whose cell is turned, is accepted as well
+    theirs = atoms.cell.bandpath(npoints=20)
+    assert isinstance(theirs, BandPath)
+    np.testing.assert_allclose(band_path(structure, theirs).kpts, theirs.kpts)
