@@ -12,13 +12,14 @@ import hashlib
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +143,8 @@ def generate(
     EngineError
         A structure failed and `on_error` is "raise".
     """
+    from ase import Atoms
+
     if on_error not in ("report", "raise"):
         raise InputError(f"on_error={on_error!r}: give 'report' or 'raise'")
     if workers < 1:
@@ -163,7 +166,11 @@ def generate(
             continue
         file = f"{index:04d}-{code}.h5"
         present[code] = file
-        jobs.append(_Job(index, atoms, file, formula))
+        # without calculators and arrays, which need not survive the way to another process
+        plain = Atoms(
+            atoms.numbers, positions=atoms.positions, cell=atoms.cell.array, pbc=atoms.pbc
+        )
+        jobs.append(_Job(index, plain, file, formula))
     total = len(jobs) + len(events)
     run = _in_process if workers == 1 else _in_processes
     all_events = chain(events, run(jobs, folder, write, engine, values, workers))
@@ -262,9 +269,13 @@ def _in_process(
 
 
 def _single_thread() -> None:
-    """Make a worker use one thread: several structures at once are what fills the machine."""
+    """Make a worker use one thread: several structures at once are what fills the machine.
+
+    An interrupt from the keyboard is the parent's business, which ends its workers.
+    """
     from threadpoolctl import threadpool_limits
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
     threadpool_limits(1)
 
@@ -274,6 +285,7 @@ def _in_processes(
 ) -> Iterator[GenerationEvent]:
     """Keep `workers` structures in flight; a worker that dies costs only its own structure."""
     waiting = list(reversed(jobs))
+    others = set(active_children())
     # a structure whose worker died is tried once more, alone, to find out whether it is the cause
     suspects: list[_Job] = []
     while waiting or suspects:
@@ -308,5 +320,10 @@ def _in_processes(
                 )
             else:
                 suspects.extend(running.values())
+        except BaseException:
+            # interrupted, or nobody wants the rest: what is in flight would take minutes
+            for process in set(active_children()) - others:
+                process.terminate()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

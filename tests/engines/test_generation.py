@@ -176,3 +176,32 @@ def test_several_processes_and_a_kill(tmp_path):
     assert len(names(output)) == 4
     report = json.loads((output / REPORT).read_text())
     assert len(report["structures"]) == 4
+
+
+def test_leaving_early_ends_the_workers(tmp_path, monkeypatch):
+    """Closing the run does not wait for structures in flight."""
+    from multiprocessing import active_children
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "slow_writer.py").write_text(
+        "import time\n\ndef write(system, path):\n    path.write_text('x')\n    time.sleep(60)\n"
+    )
+    import slow_writer
+
+    run = generate(
+        [bulk("Al"), *crystals(1)],
+        tmp_path / "out",
+        write=slow_writer.write,
+        settings={**SETTINGS, "basis": "auto", "smearing": 0.0},
+        workers=2,
+    )
+    before = set(active_children())
+    event = next(run)
+    assert event.status == "failed"
+    begin = time.perf_counter()
+    run.close()
+    for process in set(active_children()) - before:
+        process.join(20)
+    assert time.perf_counter() - begin < 30
+    assert names(tmp_path / "out") == []

@@ -9,6 +9,7 @@ A matrix X[R, i, j] made here holds each pair once: the operator is X + X^H, X^H
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from itertools import product
 
@@ -20,6 +21,8 @@ from ase_mlham.engines.pyscf.cell import Box
 from ase_mlham.engines.pyscf.images import Images, OrbitalImages, libcint_arrays
 
 __all__ = ["BLOCK_EDGE", "Quadrature", "block_counts", "block_diameter", "fft_mesh"]
+
+_log = logging.getLogger(__name__)
 
 BLOCK_EDGE = 2.5
 """Aim for the edge of a block, bohr; between 2 and 3.5 the time changes by less than 15 %."""
@@ -89,6 +92,8 @@ class Quadrature:
         self.n_points = int(np.prod(mesh))
         self.element = images.box.volume / self.n_points
         self.blocks = [block for block in self._cut() if block is not None]
+        size = sum(block.values.nbytes for block in self.blocks)
+        _log.info("orbital values on %d grid points: %.2f GB", self.n_points, size / 1e9)
 
     def _cut(self) -> Iterator[_Block | None]:
         box, images = self.images.box, self.images

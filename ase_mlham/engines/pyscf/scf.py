@@ -221,7 +221,7 @@ class SelfConsistency:
 def _relaxed(whole: NDArray, step: NDArray) -> float:
     """How much coarser the pair threshold may be for a change than for the whole."""
     largest = float(abs(step).max())
-    return max(1.0, 0.3 * float(abs(whole).max()) / max(largest, 1e-300))
+    return max(1.0, 0.03 * float(abs(whole).max()) / max(largest, 1e-300))
 
 
 def _diis(errors: list[NDArray]) -> NDArray:

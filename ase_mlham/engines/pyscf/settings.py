@@ -59,7 +59,7 @@ class PyscfSettings:
     eps_ao: float = 1e-6
     eps_pair: float = 1e-8
     eps_cutoff: float = 3e-3
-    tol_energy: float = 1e-7
+    tol_energy: float = 1e-6
     tol_commutator: float = 1e-4
     max_iterations: int = 60
 
