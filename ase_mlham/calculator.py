@@ -216,7 +216,7 @@ class MLHamiltonian(ase_calculator.Calculator):
             self._systems, self._states = _Recent(_KEPT_SYSTEMS), _Recent(_KEPT_STATES)
         if "potential" in live and live["potential"] is not self._potential:
             self._potential = live["potential"]
-            self.results = {}
+            self.results.clear()
         if "kpts" in changed and not _is_path(changed["kpts"]):
             self._mesh = changed["kpts"]
         if changed.keys() - {"bandpath", "potential"}:

@@ -18,7 +18,7 @@ from ase_mlham import __version__
 from ase_mlham.cli.machine import available_memory, cores, size, total_memory
 from ase_mlham.cli.output import table
 from ase_mlham.errors import PluginError
-from ase_mlham.hooks import plugins, registered
+from ase_mlham.hooks import load, plugins, registered
 
 __all__ = ["add_arguments", "run"]
 
@@ -172,6 +172,12 @@ def _plugins(problems: list[str]) -> None:
         for record in records
         if record.error
     ]
+    if not any(needed.extra == "models" and not needed.met for needed in requirements()):
+        cards = load("ase_mlham.learning.model:models")()
+        print(f"models         {', '.join(cards) or 'none installed'}")
+        problems += [
+            f"model {name}: {card['error']}" for name, card in cards.items() if "error" in card
+        ]
     for kind in _KINDS:
         try:
             registered(kind)

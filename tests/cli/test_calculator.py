@@ -237,6 +237,28 @@ def test_bandgap_of_ase_agrees_with_ours_on_the_mesh(calc):
     assert calc.gap().fundamental <= gap + 1e-9
 
 
+def test_own_dos_uses_the_eigenvalues_that_are_there(toy, calc):
+    level = calc.get_fermi_level()
+    dos = calc.dos(window=(level - 20, level + 10))
+    assert (toy.calls, n_diagonalised(calc)) == (1, 1)
+    energies = np.asarray(dos.get_energies())
+    total = np.asarray(dos.total().get_weights())
+    # van Hove singularities between the points of the grid: half a percent
+    filled = np.trapezoid(np.where(energies < level, total, 0), energies)
+    assert filled == pytest.approx(8.0, rel=5e-3)
+
+
+def test_projected_dos_sums_to_the_total(toy, calc):
+    window = (calc.get_fermi_level() - 5, calc.get_fermi_level() + 5)
+    total = calc.dos(window=window, npoints=50).total().get_weights()
+    shells = calc.pdos("shell", window=window, npoints=50)
+    assert {curve.info["orbital"] for curve in shells} == {"s", "p"}
+    # Mulliken weights sum to one; tetrahedra with equal corners keep seven digits of a density
+    np.testing.assert_allclose(shells.total().get_weights(), total, atol=1e-5)
+    assert len(shells.select(orbital="p")) == 1
+    assert toy.calls == 1
+
+
 @pytest.mark.parametrize(("width", "tolerance"), [(0.3, 0.02), (0.0, 0.05)])
 def test_dos_of_ase_counts_the_electrons(toy, silicon, width, tolerance):
     """Integral up to the gap is 8 electrons; tolerances: the Gaussians' tails, the energy grid."""
@@ -403,3 +425,30 @@ def test_7_12_get_atoms_does_not_take_the_link_away(calc, silicon):
     taken = calc.get_atoms()
     assert taken.calc is calc
     assert calc._live is silicon
+
+
+# ---------------------------------------------------------------------- a real model
+def test_a_model_file_by_path_and_as_an_object(model_file, silicon):
+    from ase_mlham import load_model
+
+    silicon.calc = MLHamiltonian(model_file, kpts=(2, 2, 2))
+    assert silicon.calc.parameters.model == model_file
+    by_path = silicon.calc.band_structure("GX", npoints=4).energies
+    h, s = silicon.calc.hamiltonian()
+    assert h[0, 1, (0, 0, 0)].shape == (1, 4, 4)
+    assert s.n_components == 1
+    again = pickle.loads(pickle.dumps(silicon))
+    # the same arithmetic on the same weights
+    np.testing.assert_array_equal(again.calc.band_structure("GX", npoints=4).energies, by_path)
+    given = MLHamiltonian(load_model(model_file), kpts=(2, 2, 2))
+    assert given.parameters.model.startswith("untrained 1 ")
+    np.testing.assert_array_equal(
+        given.band_structure("GX", npoints=4, atoms=silicon).energies, by_path
+    )
+
+
+def test_domain_errors_come_through(model_file):
+    gaas = bulk("GaAs", "zincblende", a=5.65)
+    gaas.calc = MLHamiltonian(model_file)
+    with pytest.raises(errors.DomainError, match="Ga"):
+        gaas.calc.get_fermi_level()
