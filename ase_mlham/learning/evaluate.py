@@ -91,7 +91,7 @@ class Evaluation:
         return MatrixErrors.total(entry.matrix for entry in self.structures)
 
     def summary(self) -> dict[str, float]:
-        """The numbers to quote, in meV.
+        """The numbers to quote, in meV (the difference of S has no unit).
 
         Band errors are means over structures that did not collapse; how many did is stated.
         """
@@ -103,6 +103,7 @@ class Evaluation:
             "H on-site MAE": total.onsite.mae,
             "H off-site MAE": total.offsite.mae,
             "H worst structure MAE": max(e.matrix.overall.mae for e in self.structures),
+            "S largest difference": max(e.overlap for e in self.structures),
         }
         known = [e for e in self.structures if e.bands is not None]
         if known:

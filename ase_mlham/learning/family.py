@@ -1,7 +1,7 @@
 """What a model family must be: a configuration and a module that maps a graph to coefficients.
 
-Everything else (graphs, targets, normalisation, loss, metrics, training loop, checkpoints, model file,
-prediction, calculator, command line) is the package's.
+Everything else (graphs, targets, normalisation, loss, metrics, training loop, checkpoints, model
+file, prediction, calculator, command line) is the package's.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Coefficients(NamedTuple):
 class FamilyModule(Protocol):
     """A `torch.nn.Module` built as `cls(config, layout, n_components)`.
 
-    Its output is dimensionless, of order one and zero on average: `learning.targets` turns it into eV.
-    In evaluation it must obey the symmetry of blocks exactly: a pair seen from the other end gives the
-    transposed block, an on-site block is its own transpose.
+    Its output is dimensionless, of order one and zero on average: `learning.targets` turns it into
+    eV. In evaluation it must obey the symmetry of blocks exactly: a pair seen from the other end
+    gives the transposed block, an on-site block is its own transpose.
     """
 
     @property

@@ -1,7 +1,8 @@
 """What a network sees of a structure: atoms, messages between them, and pairs to predict.
 
-Messages reach as far as atoms tell one another about themselves; pairs reach as far as orbitals do and
-are the stored half of the block pattern. Papers that use one radius for both are the special case.
+Messages reach as far as atoms tell one another about themselves; pairs reach as far as orbitals do
+and are the stored half of the block pattern. Papers that use one radius for both are the special
+case.
 """
 
 from __future__ import annotations

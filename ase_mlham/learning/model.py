@@ -90,7 +90,7 @@ class HamiltonianModel:
                 f"({_made_with(file)}): {error}"
             ) from error
         self.network: Any = network.to(self._device, self._dtype).eval()
-        self.transform: TargetTransform = transform.to(self._device)
+        self.transform: TargetTransform = transform
         for module in (self.network, self.transform):
             for parameter in module.parameters():
                 parameter.requires_grad_(False)
@@ -220,6 +220,7 @@ class HamiltonianModel:
         )
 
     def _network_part(self, structure: Structure, pattern: BlockPattern) -> BlockMatrix:
+        from ase_mlham.learning.family import Coefficients
         from ase_mlham.learning.graph import build_graph
         from ase_mlham.learning.tensors import to_matrix
 
@@ -227,9 +228,9 @@ class HamiltonianModel:
         cutoff = max(float(self.network.message_cutoff), float(self.transform.config.onsite_cutoff))
         with torch.inference_mode():
             graph = build_graph(structure, self.basis, pattern, cutoff, self._dtype)
-            graph = graph.to(self._device)
-            output = self.network(graph)
-            coefficients = self.transform.restore(graph, output)
+            output = self.network(graph.to(self._device))
+            # the tables are in double precision, which some devices do not have
+            coefficients = self.transform.restore(graph, Coefficients(*(x.cpu() for x in output)))
         return to_matrix(self.layout, pattern, coefficients)
 
     # ------------------------------------------------------------------ making and storing

@@ -442,10 +442,9 @@ def _metrics(
     (config.work_folder / "evaluation.json").write_text(
         json.dumps(evaluation.to_dict(), indent=1, default=float)
     )
+    plain = ("structures", "collapsed", "S largest difference")
     rounded = {
-        name if name == "structures" else f"{name} (meV)": float(f"{value:.4g}")
+        name if name in plain else f"{name} (meV)": float(f"{value:.4g}")
         for name, value in evaluation.summary().items()
-        if name != "collapsed"
     }
-    collapsed = evaluation.summary().get("collapsed")
-    return {**rounded, **({} if collapsed is None else {"collapsed": collapsed}), "set": part}
+    return {**rounded, "set": part}

@@ -105,8 +105,9 @@ class _ValidationErrors:
     def add(self, network: nn.Module, example: PreparedExample) -> None:
         """Include a structure."""
         output = network(example.graph, example.precomputed)
-        error = example.error(output, self._elements).double()
-        overlap, n = example.overlap.double(), example.elements.n_onsite
+        # some devices have no double precision
+        error = example.error(output, self._elements).cpu().double()
+        overlap, n = example.overlap.cpu().double(), example.elements.n_onsite
         error[0] -= gauge_shift(error, overlap, n) * overlap
         size = 1000.0 * error.abs()
         onsite = size[:, :n]
@@ -114,7 +115,7 @@ class _ValidationErrors:
         both, n_both = 2 * size.sum() - onsite.sum(), 2 * size.numel() - onsite.numel()
         squares = 2 * size.square().sum() - onsite.square().sum()
         counts = torch.tensor([n_both, onsite.numel()], dtype=torch.float64)
-        self._sums += torch.cat([torch.stack([both, onsite.sum(), squares]).cpu(), counts])
+        self._sums += torch.cat([torch.stack([both, onsite.sum(), squares]), counts])
         self._worst = max(self._worst, float(both) / n_both)
 
     def result(self) -> dict[str, float]:
@@ -196,7 +197,11 @@ class HamiltonianTraining(lightning.LightningModule):
     # ------------------------------------------------------------------ steps
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate of this step, and seed what the network draws in it."""
-        torch.manual_seed(_mixed(self.options.seed + 1, self.global_step))
+        seed = _mixed(self.options.seed + 1, self.global_step)
+        # torch.manual_seed would format the call stack each time, for devices that are not there
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
         rate = self.learning_rate()
         for group in self.optimizers().param_groups:  # type: ignore[union-attr]
             group["lr"] = rate
