@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ase_mlham.hooks import FamilySpec, hookimpl
+from ase_mlham.hooks import FamilySpec, ModelSpec, hookimpl
 
 
 @hookimpl
@@ -18,5 +18,18 @@ def mlham_model_families() -> list[FamilySpec]:
                 "small": {},
                 "paper": {"natural": 32, "other": 32, "layers": 5, "bessel": 8, "l_max": 4},
             },
+        )
+    ]
+
+
+@hookimpl
+def mlham_models() -> list[ModelSpec]:
+    """Models that come with this distribution."""
+    return [
+        ModelSpec(
+            name="sige",
+            description="silicon, germanium and their alloys on the diamond lattice (PBE)",
+            package="ase_mlham_hamgnn",
+            resource="models/sige.mlham",
         )
     ]
