@@ -468,7 +468,7 @@ class PreparedData(torch.utils.data.Dataset):
             return PreparedExample(
                 index=index,
                 graph=graph,
-                precomputed=None if self._module is None else self._module.precompute(graph),  # type: ignore[operator]
+                precomputed=None if self._module is None else self._module.precompute(graph),
                 offset=Coefficients(
                     single(base.onsite - example.target.onsite),
                     single(base.offsite - example.target.offsite),

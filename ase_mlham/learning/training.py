@@ -203,7 +203,7 @@ class HamiltonianTraining(lightning.LightningModule):
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
         rate = self.learning_rate()
-        for group in self.optimizers().param_groups:  # type: ignore[union-attr]
+        for group in self.optimizers().param_groups:
             group["lr"] = rate
 
     def _outputs(self, batch: Sequence[PreparedExample], network: nn.Module) -> list[Coefficients]:
@@ -240,7 +240,7 @@ class HamiltonianTraining(lightning.LightningModule):
             values = {
                 "epoch": self.current_epoch,
                 "train/loss": self._summed / self._counted,
-                "train/learning_rate": self.optimizers().param_groups[0]["lr"],  # type: ignore[union-attr]
+                "train/learning_rate": self.optimizers().param_groups[0]["lr"],
                 "train/minutes": self.seconds / 60,
             }
             # `self.log` would write its last value again in every step
@@ -297,7 +297,7 @@ class _Lines(Callback):
             "epoch %d of %s, %.1f min: %s meV",
             trainer.current_epoch + 1,
             trainer.max_epochs,
-            pl_module.seconds / 60,  # type: ignore[operator]
+            pl_module.seconds / 60,
             text,
         )
 

@@ -33,7 +33,7 @@ SIZES = {
 
 
 def random_supercell(n_cells: int, rng: np.random.Generator, tries: int = 30) -> np.ndarray:
-    """Integer supercell matrix of determinant `n_cells` with the longest shortest image of a few."""
+    """Integer supercell matrix of determinant `n_cells`, the most compact of a few."""
     best, best_length = None, -1.0
     for _ in range(min(tries, 3 * n_cells)):
         divisors = [d for d in range(1, n_cells + 1) if n_cells % d == 0]
