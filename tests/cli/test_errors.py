@@ -34,7 +34,7 @@ def rows() -> dict[str, tuple[str, int]]:
         if len(cells) == 5 and cells[0].strip("| ").startswith("`"):
             name = cells[0].strip("|` ")
             assert name not in found, f"{name} stands twice in {PAGE.name}"
-            found[name] = (cells[2].strip("`"), int(cells[3]))
+            found[name] = (cells[2].strip("` "), int(cells[3]))
     return found
 
 
