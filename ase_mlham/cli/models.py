@@ -11,6 +11,8 @@ from ase_mlham.hooks import load
 
 __all__ = ["add_arguments", "describe_model", "run"]
 
+_TELLING = ("H MAE", "bands within 1 eV MAE", "gap MAE")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `mlham models`."""
@@ -64,11 +66,16 @@ def _row(name: str, card: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def headline(metrics: Any) -> dict[str, str]:
-    """The plain numbers among the metrics of a card."""
+    """The numbers that tell most: errors of H, of bands near the gap, and of the gap.
+
+    A model whose card names them otherwise is shown with its first three.
+    """
     if not isinstance(metrics, Mapping):
         return {}
-    return {
+    numbers = {
         name: f"{value:.3g}"
         for name, value in metrics.items()
         if isinstance(value, float | int) and not isinstance(value, bool)
     }
+    telling = [name for name in numbers if name.startswith(_TELLING)]
+    return {name: numbers[name] for name in (telling or list(numbers)[:3])}
