@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.spectrum.doscollection import GridDOSCollection
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import ase_mlham as mh
@@ -61,6 +61,8 @@ def test_density_is_the_derivative_of_the_count(seed: int, dimension: int) -> No
     rng = np.random.default_rng(seed)
     size = tuple([2] * dimension + [1] * (3 - dimension))
     energies = rng.normal(size=(2**dimension, 2))
+    # between corners of nearly one energy the density is a spike that the grid below misses
+    assume(np.diff(np.sort(energies, axis=0), axis=0).min() > 0.02)
     simplices = Tetrahedra(Mesh(size, np.arange(2**dimension)))
     corners = simplices.corners(energies)
     grid = np.linspace(energies.min() - 0.1, energies.max() + 0.1, 4001)
