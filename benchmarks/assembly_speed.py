@@ -1,26 +1,20 @@
-"""Time of H(k), S(k) assembly, and of small band structures, against their budgets.
+"""Time of H(k) and S(k), sparse and dense, and of a small band structure, against their budgets.
 
-    OMP_NUM_THREADS=1 python benchmarks/assembly_speed.py [atoms]
+    python benchmarks/assembly_speed.py            # 216 atoms
+    python benchmarks/assembly_speed.py --atoms 1728
 
-The system is that of the budgets: zincblende cells of a = 5.54 Å, atoms shaken by 0.03 Å, random Si
-and Ge, 13 orbitals an atom, pairs up to 14 bohr; matrices are random, for time does not see them.
-Processor seconds of one thread, best of three; the unit G is one 2048 x 2048 matrix product.
+The system is that of the budgets: zincblende cells of a = 5.54 Å, atoms shaken by 0.03 Å, random
+Si and Ge, 13 orbitals an atom, pairs up to 14 bohr. Its matrices are random numbers, which take as
+long.
 """
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import resource
-import sys
-import time
-from collections.abc import Callable
-from typing import Any
+import argparse
 
 import numpy as np
 from ase.build import bulk
+from reference import Budget, measure, peak_memory, units
 
 from ase_mlham.core import (
     BlockMatrix,
@@ -39,8 +33,8 @@ from ase_mlham.units import OPENMX
 CUTOFF = 7.0 * OPENMX.bohr
 
 
-def sige(repeat: int, cubic: bool = True) -> LCAOSystem:
-    """SiGe as in the budgets, 8 repeat^3 atoms (2 repeat^3 if not cubic)."""
+def sige(repeat: int, *, cubic: bool = True) -> LCAOSystem:
+    """SiGe of the budgets: 8 repeat^3 atoms, or 2 repeat^3 if not cubic."""
     rng = np.random.default_rng(0)
     atoms = bulk("Si", "diamond", a=5.54, cubic=cubic).repeat(repeat)
     atoms.positions += rng.normal(scale=0.03, size=atoms.positions.shape)
@@ -65,52 +59,39 @@ def sige(repeat: int, cubic: bool = True) -> LCAOSystem:
     return LCAOSystem(structure, basis, matrix(0.01, -2.0), matrix(1e-4, 1.0), electrons)
 
 
-def seconds(function: Callable[[], Any], repeat: int = 3) -> float:
-    """Processor time, the best of some runs."""
-    times = []
-    for _ in range(repeat):
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
 def main() -> None:
-    atoms = int(sys.argv[1]) if len(sys.argv) > 1 else 1728
-    a = np.random.default_rng(0).standard_normal((2048, 2048))
-    unit = seconds(lambda: a @ a)
-    print(f"G (2048^3 product)                   {unit:8.3f} cpu s")
-
-    def line(name: str, value: float, budget: float | None = None) -> None:
-        limit = "" if budget is None else f"   budget {budget:g} s"
-        print(f"{name:36s} {value:8.3f} cpu s {value / unit:7.2f} G{limit}")
-
-    system = sige(round((atoms / 8) ** (1 / 3)))
-    scale = system.structure.n_atoms / 1728
-    blocks = system.hamiltonian.pattern.n_blocks
-    print(f"{system.structure.n_atoms} atoms, {system.n_orbitals} orbitals, {blocks} blocks stored")
-    # the pattern's groups are cached by whoever uses them first
-    line("preparation", seconds(lambda: SparseAssembly(system)), 0.5 * scale)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--atoms", type=int, default=216, help="8, 64, 216, 512, 1000 or 1728")
+    options = parser.parse_args()
+    print(units())
+    system = sige(round((options.atoms / 8) ** (1 / 3)))
+    share = system.structure.n_atoms / 1728
     assembly = SparseAssembly(system)
     upper, runs = assembly.upper, assembly.hamiltonian_runs
-    print(f"{upper.nnz / 1e6:.1f} M numbers in the upper triangle")
+    print(
+        f"{system.structure.n_atoms} atoms, {system.n_orbitals} orbitals, "
+        f"{system.hamiltonian.pattern.n_blocks} stored blocks, "
+        f"{upper.nnz / 1e6:.2f} M numbers in the upper triangle"
+    )
+    general = np.array([0.1, 0.2, 0.3])
 
     def fill(k: np.ndarray, *, is_real: bool) -> np.ndarray:
         return upper.fill(system.hamiltonian, runs, k, lambda x: x[0], is_real=is_real)
 
-    general = np.array([0.1, 0.2, 0.3])
-    line("fill H(k), complex, upper", seconds(lambda: fill(general, is_real=False)), 0.5 * scale)
-    line("fill H(0), real, upper", seconds(lambda: fill(np.zeros(3), is_real=True)))
-    line("H and S, complex, upper", seconds(lambda: assembly.at(general)))
+    prepared = measure(lambda: SparseAssembly(system))
+    filled = measure(lambda: fill(general, is_real=False))
+    print(Budget("pattern preparation", limit=1.7 * share, unit="G").check(prepared))
+    print(Budget("fill H(k), complex, upper", limit=1.7 * share, unit="G").check(filled))
+    print("fill H(0), real, upper:", measure(lambda: fill(np.zeros(3), is_real=True)))
+    print("H(k) and S(k), sparse:", measure(lambda: assembly.at(general)))
     if system.n_orbitals <= 3000:
         dense = Assembly(system)
-        line("H and S, complex, dense", seconds(lambda: dense.at(general[None])))
+        print("H(k) and S(k), dense:", measure(lambda: dense.at(general[None])))
     small = sige(1, cubic=False)
     kpts = np.random.default_rng(1).random((200, 3))
-    line("2 atoms, 200 k: assembly", seconds(lambda: Assembly(small).at(kpts)))
-    line("2 atoms, 200 k: bands", seconds(lambda: eigenstates(small, kpts, workers=1)), 0.1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"peak memory {peak:.2f} GiB")
+    few = measure(lambda: eigenstates(small, kpts, workers=1))
+    print(Budget("bands, 2 atoms, 200 k", limit=0.3, unit="G").check(few))
+    print(f"peak memory {peak_memory():.0f} MB")
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ CHUNK = 1_000_000
 def is_time_reversal_invariant(k: ArrayLike) -> NDArray[np.bool_]:
     """Whether 2k is a reciprocal lattice vector, for k-points (..., 3) in fractions."""
     twice = 2 * np.asarray(k, dtype=np.float64)
-    # 1e-9 of a reciprocal vector changes phases by 1e-8 of nothing anyone prints
-    return np.asarray(np.all(abs(twice - np.round(twice)) < 1e-9, axis=-1))
+    # rounding of k itself is forgiven, nothing more: phases are exact to 1e-12
+    return np.asarray(np.all(abs(twice - np.round(twice)) < 1e-13, axis=-1))
 
 
 def without_zero_imaginary(matrix: BlockMatrix) -> BlockMatrix:

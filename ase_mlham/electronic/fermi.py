@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfc, expit
 
 from ase_mlham.core.system import LCAOSystem
 from ase_mlham.electronic.kpoints import KPoints, has_time_reversal, k_points
@@ -59,7 +58,10 @@ class Occupation(Enum):
     def filling(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Occupation at (E - E_F) / width; the Gaussian width is a standard deviation."""
         if self is Occupation.FERMI_DIRAC:
-            return np.asarray(expit(-x))
+            return np.asarray(0.5 - 0.5 * np.tanh(x / 2))
+        # loaded here: it takes as long as everything else that bands need
+        from scipy.special import erfc
+
         return np.asarray(0.5 * erfc(x / np.sqrt(2)))
 
 

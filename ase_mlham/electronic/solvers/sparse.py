@@ -2,8 +2,9 @@
 
 (H - E S)^-1 S has its largest eigenvalues where those of the problem are nearest to E. It is
 factored once for each k by SuperLU, which comes with SciPy; ARPACK then needs a few hundred
-solves. Above about 2,500 orbitals, and for some tens of states, this is cheaper than all states
-by dense algebra.
+solves. In bulk silicon at Gamma 40 states of 1,664 orbitals take 3.6 s, where dense algebra gives
+the energies of all in 1.0 s: the two meet near 3,000 orbitals, and beyond them, or where vectors
+are wanted, this one is for windows.
 """
 
 from __future__ import annotations
