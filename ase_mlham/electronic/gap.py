@@ -168,7 +168,9 @@ class Gap:
 
 
 def _point(k: tuple[float, float, float]) -> str:
-    return "(" + ", ".join(f"{x + 0.0:.4g}" for x in k) + ")"
+    """Three decimals, which is what the search resolves, without trailing zeros."""
+    texts = (f"{round(x, 3) + 0.0:.3f}".rstrip("0").rstrip(".") for x in k)
+    return "(" + ", ".join(texts) + ")"
 
 
 def _triple(k: NDArray[np.float64]) -> tuple[float, float, float]:
