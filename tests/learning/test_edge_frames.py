@@ -47,7 +47,7 @@ def test_frames_turn_the_z_axis_onto_the_edge():
     frames = turn(vectors)
     identity = torch.eye(25).expand(30, 25, 25)
     torch.testing.assert_close(
-        frames.natural.transpose(1, 2) @ frames.natural, identity, atol=ROUND_OFF, rtol=0
+        frames.matrix.transpose(1, 2) @ frames.matrix, identity, atol=ROUND_OFF, rtol=0
     )
     harmonics = torch.tensor(real_harmonics(4, vectors.numpy()))[:, :, None]
     seen = frames.into(harmonics, 1)[..., 0]

@@ -9,10 +9,13 @@ make.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from ase_mlham.learning.nn.frames import join_orders, split_orders
 
 __all__ = [
     "Channels",
@@ -77,7 +80,8 @@ class IrrepLinear(nn.Module):
         rows = x.transpose(0, 1)
         natural = torch.bmm(rows[..., :split], self.natural[self.degree])
         other = torch.bmm(rows[..., split:], self.other[self.degree])
-        return torch.cat([natural, other], 2).transpose(0, 1)
+        # contiguous: rows of the result are gathered many times
+        return torch.cat([natural.transpose(0, 1), other.transpose(0, 1)], 2)
 
 
 class Gate(nn.Module):
@@ -129,16 +133,19 @@ class FrameGate(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """Same shape as the input, rows grouped by m."""
-        n = len(y)
-        parts = y.split([(2 if m else 1) * (self.l_max + 1 - m) for m in range(self.l_max + 1)], 1)
+        return join_orders(self.by_order(split_orders(y, self.l_max)))
+
+    def by_order(self, parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The same on features that are kept as one tensor for each |m|."""
+        n = len(parts[0])
         invariants = parts[0][..., : self.channels.natural].reshape(n, -1)
         gates = 2.0 * torch.sigmoid(self.linear(invariants))
         factors = gates.view(n, self.l_max + 1, 1, self.channels.total).unbind(1)
-        return torch.cat([part * factor for part, factor in zip(parts, factors, strict=True)], 1)
+        return tuple(part * factor for part, factor in zip(parts, factors, strict=True))
 
 
 class NormActivation(nn.Module):
-    """Scale every irrep by a function of its norm (HamGNN, Y. Zhong et al., on- and off-site layers).
+    """Scale every irrep by a function of its norm, as HamGNN's on- and off-site layers do.
 
     Parameters
     ----------

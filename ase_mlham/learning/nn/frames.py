@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ase_mlham.core.harmonics import rotation_matrix
 
-__all__ = ["EdgeFrames", "Frames", "rows_of_order"]
+__all__ = ["EdgeFrames", "Frames", "join_orders", "rows_of_order", "split_orders"]
 
 
 def rows_of_order(l_max: int) -> list[tuple[list[int], list[int]]]:
@@ -33,43 +33,81 @@ def rows_of_order(l_max: int) -> list[tuple[list[int], list[int]]]:
     return out
 
 
+def split_orders(y: Tensor, l_max: int) -> tuple[Tensor, ...]:
+    """Features in frames, [n, rows, channels], as one tensor for each |m|: views, no copies."""
+    return y.split([(2 if m else 1) * (l_max + 1 - m) for m in range(l_max + 1)], 1)
+
+
+def join_orders(parts: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
+    """Inverse of `split_orders`."""
+    return torch.cat(list(parts), 1)
+
+
 class Frames(NamedTuple):
-    """Matrices from frame rows (grouped by m) to ordinary rows.
+    """Frames of some edges.
+
+    The frame of the reversed edge is the same frame turned by pi about its y axis, which only
+    changes signs (`reversed`): one matrix serves both directions.
 
     Attributes
     ----------
-    natural, other : (n, rows, rows)
-        For the channels of either parity.
+    matrix : (n, rows, rows)
+        From frame rows (grouped by m) of natural channels to ordinary rows.
+    swap : (rows,) int64
+        Exchanges the rows +m and -m: where channels of the other parity find theirs.
+    flip : (rows,)
+        Their signs.
+    turn : (rows,)
+        Signs of natural channels under the turn about y.
     """
 
-    natural: Tensor
-    other: Tensor
+    matrix: Tensor
+    swap: Tensor
+    flip: Tensor
+    turn: Tensor
 
     def rows(self, index: Tensor | slice) -> Frames:
-        """Frames of some edges."""
-        if isinstance(index, slice):
-            return Frames(self.natural[index], self.other[index])
-        return Frames(self.natural.index_select(0, index), self.other.index_select(0, index))
+        """Frames of some of the edges."""
+        return self._replace(matrix=self.matrix[index])
 
     def into(self, x: Tensor, n_natural: int) -> Tensor:
         """Features [n, rows, channels] seen in the frames, rows grouped by m."""
-        natural, other = x.split([n_natural, x.shape[2] - n_natural], 2)
-        return torch.cat(
-            [
-                torch.bmm(self.natural.transpose(1, 2), natural),
-                torch.bmm(self.other.transpose(1, 2), other),
-            ],
-            2,
-        )
+        y = torch.bmm(self.matrix.transpose(1, 2), x)
+        other = y[..., n_natural:].index_select(1, self.swap) * self.flip[:, None]
+        return torch.cat([y[..., :n_natural], other], 2)
 
     def out_of(self, y: Tensor, n_natural: int) -> Tensor:
         """Inverse of `into`."""
-        natural, other = y.split([n_natural, y.shape[2] - n_natural], 2)
-        return torch.cat([torch.bmm(self.natural, natural), torch.bmm(self.other, other)], 2)
+        other = (y[..., n_natural:] * self.flip[:, None]).index_select(1, self.swap)
+        return torch.bmm(self.matrix, torch.cat([y[..., :n_natural], other], 2))
+
+    def reversal(self, channels: tuple[int, int]) -> Tensor:
+        """Signs that take features seen along an edge to those seen along the reversed edge.
+
+        Parameters
+        ----------
+        channels : (int, int)
+            Numbers of channels of natural and of the other parity.
+
+        Returns
+        -------
+        (rows, channels)
+            Of +1 and -1; their own inverse.
+        """
+        natural, other = channels
+        return torch.cat(
+            [self.turn[:, None].expand(-1, natural), self.turn[self.swap, None].expand(-1, other)],
+            1,
+        )
 
 
 class EdgeFrames(nn.Module):
     """Rotations from the z axis onto edges.
+
+    With the azimuth phi and the polar angle theta of an edge, D = Z(phi) K Z(theta) K^T, where Z
+    turns about z and the constant K takes the z axis to the y axis. Every element of D is therefore
+    a fixed combination of products of 1, cos(m phi), sin(m phi) with 1, cos(m theta), sin(m theta):
+    one matrix product makes the frames of many edges.
 
     Parameters
     ----------
@@ -81,54 +119,43 @@ class EdgeFrames(nn.Module):
         super().__init__()
         self.l_max = l_max
         size = (l_max + 1) ** 2
-        # D(u) = Z(phi) K Z(theta) K^T, where the constant K takes the z axis to the y axis
         z_to_y = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
         constant = np.zeros((size, size))
-        order = np.zeros(size, dtype=np.int64)
-        mirror = np.arange(size)
+        turn = np.empty(size)
         for l in range(l_max + 1):
             rows = slice(l * l, (l + 1) ** 2)
             constant[rows, rows] = rotation_matrix(l, z_to_y)
-            order[rows] = abs(np.arange(-l, l + 1))
-            mirror[rows] = np.arange(l * l, (l + 1) ** 2)[::-1]
-        m = np.concatenate([np.arange(-l, l + 1) for l in range(l_max + 1)])
+            turn[rows] = np.rint(rotation_matrix(l, np.diag([-1.0, 1.0, -1.0])).diagonal())
+        about_z = _turns_about_z(l_max)
+        polar = np.einsum("ab,qbc,dc->qad", constant, about_z, constant)
         grouped: list[int] = []
         for magnitude in range(l_max + 1):
             for sign in (1, -1) if magnitude else (1,):
                 grouped += [l * l + l + sign * magnitude for l in range(magnitude, l_max + 1)]
+        products = np.einsum("pab,qbc->pqac", about_z, polar)[..., grouped]
         swap = np.arange(size)
         flip = np.ones(size)
         for plus, minus in rows_of_order(l_max)[1:]:
             swap[plus], swap[minus] = minus, plus
             flip[minus] = -1.0
-        self.register_buffer("constant", torch.from_numpy(constant), persistent=False)
-        self.register_buffer("order", torch.from_numpy(order), persistent=False)
-        self.register_buffer("mirror", torch.from_numpy(mirror), persistent=False)
-        self.register_buffer("sine_sign", torch.from_numpy(-np.sign(m)), persistent=False)
-        self.register_buffer("grouped", torch.tensor(grouped), persistent=False)
-        self.register_buffer("swap", torch.from_numpy(swap), persistent=False)
-        self.register_buffer("flip", torch.from_numpy(flip), persistent=False)
-        # index buffers must keep their type under .float(), real ones follow it
-        self.double()
+        for name, values in (
+            ("products", products.reshape(len(about_z) ** 2, size * size)),
+            ("swap", swap),
+            ("flip", flip),
+            ("turn", turn[grouped]),
+        ):
+            self.register_buffer(name, torch.from_numpy(values), persistent=False)
 
-    def _powers(self, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor]:
-        """cos(m a) and sin(m a) for m = 0..l_max by recurrence: (n, l_max + 1) each."""
+    def _harmonics(self, cosine: Tensor, sine: Tensor) -> Tensor:
+        """1, cos(a), ..., cos(l_max a), sin(a), ..., sin(l_max a) by recurrence."""
         c, s = [torch.ones_like(cosine)], [torch.zeros_like(sine)]
         for _ in range(self.l_max):
             c.append(c[-1] * cosine - s[-1] * sine)
             s.append(s[-1] * cosine + c[-2] * sine)
-        return torch.stack(c, 1), torch.stack(s, 1)
-
-    def _turn(self, cosine: Tensor, sine: Tensor, matrix: Tensor) -> Tensor:
-        """Z(angle) @ matrix, where matrix is [rows, k] or [n, rows, k]."""
-        c, s = self._powers(cosine, sine)
-        c = c[:, self.order, None]
-        s = s[:, self.order, None] * self.sine_sign.to(s.dtype)[None, :, None]
-        return c * matrix + s * matrix[..., self.mirror, :]
+        return torch.stack(c + s[1:], 1)
 
     def forward(self, vectors: Tensor) -> Frames:
         """Frames of edge vectors (n, 3), none of them zero."""
-        constant = self.constant.to(vectors.dtype)
         x, y, z = vectors.unbind(1)
         rho = torch.sqrt(x * x + y * y)
         length = torch.sqrt(rho * rho + z * z)
@@ -137,6 +164,26 @@ class EdgeFrames(nn.Module):
         safe = torch.where(on_axis, torch.ones_like(rho), rho)
         cos_phi = torch.where(on_axis, torch.ones_like(x), x / safe)
         sin_phi = torch.where(on_axis, torch.zeros_like(y), y / safe)
-        polar = constant @ self._turn(z / length, rho / length, constant.T)
-        natural = self._turn(cos_phi, sin_phi, polar)[:, :, self.grouped]
-        return Frames(natural, natural[:, :, self.swap] * self.flip.to(vectors.dtype))
+        azimuth = self._harmonics(cos_phi, sin_phi)
+        polar = self._harmonics(z / length, rho / length)
+        features = (azimuth[:, :, None] * polar[:, None, :]).flatten(1)
+        size = (self.l_max + 1) ** 2
+        return self.of(torch.mm(features, self.products.to(features.dtype)).view(-1, size, size))
+
+    def of(self, matrix: Tensor) -> Frames:
+        """Frames whose matrices were kept."""
+        dtype = matrix.dtype
+        return Frames(matrix, self.swap, self.flip.to(dtype), self.turn.to(dtype))
+
+
+def _turns_about_z(l_max: int) -> np.ndarray:
+    """Matrices that combine to the turn about z by an angle a, in the order of `_harmonics`."""
+    m = np.concatenate([np.arange(-l, l + 1) for l in range(l_max + 1)])
+    mirror = np.concatenate([np.arange(l * l, (l + 1) ** 2)[::-1] for l in range(l_max + 1)])
+    identity = np.eye(len(m))
+    cosines = [identity * (abs(m) == order) for order in range(l_max + 1)]
+    sines = [
+        identity[mirror] * (-np.sign(m) * (abs(m) == order))[:, None]
+        for order in range(1, l_max + 1)
+    ]
+    return np.stack(cosines + sines)

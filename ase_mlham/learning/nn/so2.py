@@ -7,11 +7,13 @@ against e3nn in the tests), at a tenth of its cost.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ase_mlham.learning.nn.features import Channels
+from ase_mlham.learning.nn.frames import join_orders, split_orders
 
 __all__ = ["SO2Linear"]
 
@@ -34,10 +36,10 @@ class SO2Linear(nn.Module):
         for n_in, n_out in ((inputs.natural, outputs.natural), (inputs.other, outputs.other)):
             fan = (l_in + 1) * n_in
             weights.append(self._weight(fan, (l_out + 1) * n_out))
-        for m in range(1, min(l_in, l_out) + 1):
-            weights.append(
-                self._weight((l_in + 1 - m) * inputs.total, (l_out + 1 - m) * outputs.total)
-            )
+        weights += [
+            self._weight((l_in + 1 - m) * inputs.total, (l_out + 1 - m) * outputs.total)
+            for m in range(1, min(l_in, l_out) + 1)
+        ]
         self.weights = nn.ParameterList(weights)
 
     @staticmethod
@@ -59,39 +61,44 @@ class SO2Linear(nn.Module):
         -------
         (n, (l_out + 1)^2, outputs)
         """
-        n = len(y)
-        orders = range(self.l_in + 1)
-        parts = y.split([(2 if m else 1) * (self.l_in + 1 - m) for m in orders], 1)
+        return join_orders(self.by_order(split_orders(y, self.l_in), weights))
+
+    def by_order(
+        self, parts: Sequence[Tensor], weights: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """The same on features that are kept as one tensor for each |m|: joining them costs time.
+
+        Parameters
+        ----------
+        parts : for each |m| (n, rows, inputs)
+            As `split_orders` gives them.
+        weights : optional
+            As for `forward`.
+        """
+        n = len(parts[0])
         if weights is not None:
-            factors = weights.split([(self.l_in + 1 - m) * self.inputs.total for m in orders], 1)
-            parts = tuple(
+            sizes = [(self.l_in + 1 - m) * self.inputs.total for m in range(self.l_in + 1)]
+            parts = [
                 part.view(n, -1, self.l_in + 1 - m, self.inputs.total)
                 * factor.view(n, 1, -1, self.inputs.total)
-                for m, (part, factor) in enumerate(zip(parts, factors, strict=True))
-            )
-        zero = parts[0].reshape(n, self.l_in + 1, -1)
-        natural, other = zero.split([self.inputs.natural, self.inputs.other], 2)
-        out = [
-            torch.cat(
-                [
-                    (natural.reshape(n, -1) @ self.weights[0]).view(n, self.l_out + 1, -1),
-                    (other.reshape(n, -1) @ self.weights[1]).view(n, self.l_out + 1, -1),
-                ],
-                2,
-            )
-            if self.inputs.other and self.outputs.other
-            else self._natural_only(natural, n)
-        ]
+                for m, (part, factor) in enumerate(zip(parts, weights.split(sizes, 1), strict=True))
+            ]
+        out = [self._zero_order(parts[0].reshape(n, self.l_in + 1, -1))]
         for m in range(1, self.l_out + 1):
             rows = 2 * (self.l_out + 1 - m)
             if m > self.l_in:
-                out.append(y.new_zeros(n, rows, self.outputs.total))
+                out.append(parts[0].new_zeros(n, rows, self.outputs.total))
             else:
                 mixed = parts[m].reshape(2 * n, -1) @ self.weights[m + 1]
                 out.append(mixed.view(n, rows, self.outputs.total))
-        return torch.cat(out, 1)
+        return tuple(out)
 
-    def _natural_only(self, natural: Tensor, n: int) -> Tensor:
-        """The rows m = 0 where one side has no channels of the other parity."""
-        mixed = (natural.reshape(n, -1) @ self.weights[0]).view(n, self.l_out + 1, -1)
-        return nn.functional.pad(mixed, (0, self.outputs.other))
+    def _zero_order(self, zero: Tensor) -> Tensor:
+        """The rows m = 0, where channels of different parity do not mix."""
+        n = len(zero)
+        natural, other = zero.split([self.inputs.natural, self.inputs.other], 2)
+        out = (natural.reshape(n, -1) @ self.weights[0]).view(n, self.l_out + 1, -1)
+        if not (self.inputs.other and self.outputs.other):
+            return nn.functional.pad(out, (0, self.outputs.other))
+        mixed = (other.reshape(n, -1) @ self.weights[1]).view(n, self.l_out + 1, -1)
+        return torch.cat([out, mixed], 2)

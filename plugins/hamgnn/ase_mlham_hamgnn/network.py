@@ -9,6 +9,7 @@ eqs. 19-23). Every map is equivariant under rotations and reflections.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +25,14 @@ from ase_mlham.learning.nn.features import (
     IrrepLinear,
     NormActivation,
 )
-from ase_mlham.learning.nn.frames import EdgeFrames, Frames
+from ase_mlham.learning.nn.frames import EdgeFrames, Frames, join_orders, split_orders
 from ase_mlham.learning.nn.radial import BesselBasis, cosine_cutoff
 from ase_mlham.learning.nn.so2 import SO2Linear
 
 __all__ = ["HamGNN", "HamGNNConfig"]
+
+_CACHED_EDGES = 512
+"""Edges whose features stay in a processor's cache from one operation to the next."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class HamGNNConfig:
     pair_cutoff : float
         Range of the predicted pairs, Å; beyond it the output is zero.
     chunk : int
-        Pairs evaluated at once in prediction, which bounds the memory.
+        Most pairs evaluated at once in prediction, which bounds the memory.
     """
 
     natural: int = 32
@@ -71,6 +75,25 @@ def _n_paths(l_max: int) -> int:
     return (l_max + 1) * (l_max + 2) // 2
 
 
+class Edges(NamedTuple):
+    """Directed edges.
+
+    Attributes
+    ----------
+    i, j : (n,) int64
+        Receiver or bra, and sender or ket.
+    kind : (n,) int64
+        Running number of the pair of elements.
+    distance : (n,)
+        Å.
+    """
+
+    i: Tensor
+    j: Tensor
+    kind: Tensor
+    distance: Tensor
+
+
 class EdgeWeights(nn.Module):
     """Weights of an edge from its length, its elements and the invariants of its atoms."""
 
@@ -84,18 +107,30 @@ class EdgeWeights(nn.Module):
         self.sender = nn.Linear(config.natural, config.hidden, bias=False)
         self.middle = nn.Linear(config.hidden, config.hidden)
         self.last = nn.Linear(config.hidden, n_out)
-        self.n_species = n_species
 
-    def forward(self, x: Tensor, kind: Tensor, edge: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Weights (n_edges, n_out), zero with zero slope at the cut-off."""
-        i, j, distance = edge
+    def of_atoms(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the atoms contribute as receiver and as sender, (n_atoms, hidden) each."""
         invariants = x[:, 0, : self.receiver.in_features]
-        pair = kind[i] * self.n_species + kind[j]
-        hidden = self.radial(self.bessel(distance)) + self.species(pair)
-        hidden = hidden + self.receiver(invariants).index_select(0, i)
-        hidden = hidden + self.sender(invariants).index_select(0, j)
+        return self.receiver(invariants), self.sender(invariants)
+
+    def of_distance(self, distance: Tensor) -> Tensor:
+        """What the length contributes, (n_edges, hidden)."""
+        return self.radial(self.bessel(distance))
+
+    def forward(self, atoms: tuple[Tensor, Tensor], radial: Tensor, edges: Edges) -> Tensor:
+        """Weights (n_edges, n_out), zero with zero slope at the cut-off.
+
+        Parameters
+        ----------
+        atoms, radial
+            Of the atoms and of the lengths, as the methods above give them.
+        edges : Edges
+            In one direction.
+        """
+        hidden = radial + self.species(edges.kind)
+        hidden = hidden + atoms[0].index_select(0, edges.i) + atoms[1].index_select(0, edges.j)
         hidden = nn.functional.silu(self.middle(nn.functional.silu(hidden)))
-        return self.last(hidden) * cosine_cutoff(distance, self.cutoff)[:, None]
+        return self.last(hidden) * cosine_cutoff(edges.distance, self.cutoff)[:, None]
 
 
 class OrbitalConvolution(nn.Module):
@@ -113,12 +148,22 @@ class OrbitalConvolution(nn.Module):
         self.gate = Gate(config.l_max, channels)
 
     def messages(
-        self, x: Tensor, kind: Tensor, edge: tuple[Tensor, Tensor, Tensor], frames: Frames
+        self, x: Tensor, atoms: tuple[Tensor, Tensor], edges: Edges, frames: Frames
     ) -> Tensor:
-        """Messages along edges, (n_edges, rows, channels)."""
+        """Messages along edges, (n_edges, rows, channels).
+
+        Parameters
+        ----------
+        x : (n_atoms, rows, channels)
+            Features.
+        atoms
+            `weights.of_atoms(x)`.
+        edges, frames
+            From receiver to sender.
+        """
         natural = self.channels.natural
-        weights = self.weights(x, kind, edge)
-        y = frames.into(x.index_select(0, edge[1]), natural)
+        weights = self.weights(atoms, self.weights.of_distance(edges.distance), edges)
+        y = frames.into(x.index_select(0, edges.j), natural)
         return frames.out_of(self.mix(y, weights), natural)
 
     def update(self, x: Tensor, received: Tensor) -> Tensor:
@@ -139,6 +184,22 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as the input."""
         return x + self.second(self.norm(self.gate(self.first(x))))
+
+
+class PairNodes(NamedTuple):
+    """What atoms contribute to their pairs.
+
+    Attributes
+    ----------
+    bra, ket : (n_atoms, rows, channels)
+        Features of an atom as first and as second of a pair.
+    weights : ((n_atoms, hidden), (n_atoms, hidden))
+        The same for the weights of the pair.
+    """
+
+    bra: Tensor
+    ket: Tensor
+    weights: tuple[Tensor, Tensor]
 
 
 class HamGNN(nn.Module):
@@ -173,6 +234,7 @@ class HamGNN(nn.Module):
             )
         self.config = config
         n_species = len(layout.basis.species)
+        self.n_species = n_species
         channels = Channels(config.natural, config.other)
         self.channels = channels
         self.embedding = nn.Embedding(n_species, config.natural)
@@ -204,6 +266,7 @@ class HamGNN(nn.Module):
                         L * L + M
                     ) * head.total + column
         reverse_index, reverse_sign = layout.reversal
+        reverse_index, reverse_sign = layout.reversal
         self.register_buffer("select", index, persistent=False)
         self.register_buffer("reverse_index", torch.from_numpy(reverse_index), persistent=False)
         self.register_buffer("reverse_sign", torch.from_numpy(reverse_sign), persistent=False)
@@ -214,18 +277,22 @@ class HamGNN(nn.Module):
         return self.config.message_cutoff
 
     def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
-        """Edge frames of messages, and of pairs in both directions."""
-        near = graph.pair_vectors.norm(dim=1) < self.config.pair_cutoff
-        vectors = graph.pair_vectors[near]
-        messages = self.frames(graph.message_vectors)
-        pairs = self.frames(torch.cat([vectors, -vectors]))
+        """Frames of messages and pairs, and which pairs are within range."""
+        pairs = self._near(graph)
         return {
-            "message_natural": messages.natural,
-            "message_other": messages.other,
-            "pairs": torch.nonzero(near).squeeze(1),
-            "pair_natural": pairs.natural,
-            "pair_other": pairs.other,
+            "message_frames": self.frames(graph.message_vectors).matrix,
+            "pairs": pairs,
+            "pair_frames": self.frames(graph.pair_vectors[pairs]).matrix,
         }
+
+    def _near(self, graph: HamiltonianGraph) -> Tensor:
+        """Pairs that the network changes."""
+        near = graph.pair_vectors.norm(dim=1) < self.config.pair_cutoff
+        return torch.nonzero(near).squeeze(1)
+
+    def _edges(self, species: Tensor, i: Tensor, j: Tensor, distance: Tensor) -> Edges:
+        kind = species.index_select(0, i) * self.n_species + species.index_select(0, j)
+        return Edges(i, j, kind, distance)
 
     def atom_features(
         self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None
@@ -235,91 +302,108 @@ class HamGNN(nn.Module):
         x = graph.message_vectors.new_zeros(graph.n_atoms, rows, self.channels.total)
         x[:, 0, : self.channels.natural] = self.embedding(graph.species)
         n_edges = len(graph.message_i)
-        step = n_edges if precomputed is not None else self.config.chunk
+        step = n_edges if precomputed is not None else self._step
         for convolution in self.convolutions:
             received = torch.zeros_like(x)
+            atoms = convolution.weights.of_atoms(x)
             for start in range(0, n_edges, max(step, 1)):
                 part = slice(start, start + step)
                 vectors = graph.message_vectors[part]
                 if precomputed is None:
                     frames = self.frames(vectors)
                 else:
-                    frames = Frames(precomputed["message_natural"], precomputed["message_other"])
-                edge = (graph.message_i[part], graph.message_j[part], vectors.norm(dim=1))
-                messages = convolution.messages(x, graph.species, edge, frames)
-                received = received.index_add(0, edge[0], messages)
+                    frames = self.frames.of(precomputed["message_frames"])
+                edges = self._edges(
+                    graph.species,
+                    graph.message_i[part],
+                    graph.message_j[part],
+                    vectors.norm(dim=1),
+                )
+                messages = convolution.messages(x, atoms, edges, frames)
+                received = received.index_add_(0, edges.i, messages)
             x = convolution.update(x, received)
         return x
+
+    @property
+    def _step(self) -> int:
+        """Edges at once in prediction."""
+        return min(self.config.chunk, _CACHED_EDGES)
 
     def _coefficients(self, y: Tensor) -> Tensor:
         """Coefficients from head features [n, rows, head channels]."""
         return y.flatten(1).index_select(1, self.select)
 
-    def _pairs(
-        self,
-        nodes: tuple[Tensor, Tensor, Tensor],
-        kind: Tensor,
-        edge: tuple[Tensor, Tensor, Tensor],
-        frames: Frames,
-    ) -> Tensor:
-        """Coefficients of directed pairs (eq. 22 and the off-site layer)."""
-        x, bra, ket = nodes
-        i, j, distance = edge
-        weights = self.pair_weights(x, kind, edge)
-        y = frames.into(bra.index_select(0, i) + ket.index_select(0, j), self.channels.natural)
-        y = self.pair_last(self.pair_gate(self.pair_first(y, weights)))
-        y = y * cosine_cutoff(distance, self.config.pair_cutoff)[:, None, None]
-        return self._coefficients(frames.out_of(y, self.head.natural))
-
     def _reverse(self, coefficients: Tensor) -> Tensor:
-        return coefficients[:, self.reverse_index] * self.reverse_sign.to(coefficients.dtype)
+        """Coefficients of the transposed blocks."""
+        sign = self.reverse_sign.to(coefficients.dtype)
+        return coefficients.index_select(1, self.reverse_index) * sign
 
     def forward(
         self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None = None
     ) -> Coefficients:
         """Predict; in training each pair is evaluated in one direction, drawn at random."""
         x = self.atom_features(graph, precomputed)
-        onsite = self.onsite_last(self.onsite_block(x))
-        onsite = self._coefficients(onsite)
+        onsite = self._coefficients(self.onsite_last(self.onsite_block(x)))
         onsite = 0.5 * (onsite + self._reverse(onsite))
-        nodes = (x, self.pair_bra(x), self.pair_ket(x))
+        nodes = PairNodes(self.pair_bra(x), self.pair_ket(x), self.pair_weights.of_atoms(x))
         out = x.new_zeros(graph.n_pairs, onsite.shape[1])
-        if precomputed is None:
-            near = graph.pair_vectors.norm(dim=1) < self.config.pair_cutoff
-            selected = torch.nonzero(near).squeeze(1)
-        else:
-            selected = precomputed["pairs"]
+        selected = self._near(graph) if precomputed is None else precomputed["pairs"]
         whole = self.training or precomputed is not None
-        step = len(selected) if whole else self.config.chunk
-        parts = []
+        step = len(selected) if whole else self._step
         for start in range(0, len(selected), max(step, 1)):
             rows = selected[start : start + step]
-            parts.append(self._part(graph, nodes, rows, precomputed))
-        if parts:
-            out = out.index_copy(0, selected, torch.cat(parts))
+            out.index_copy_(0, rows, self._pairs(graph, nodes, rows, precomputed))
         return Coefficients(onsite[:, None], out[:, None])
 
-    def _part(
+    def _pairs(
         self,
         graph: HamiltonianGraph,
-        nodes: tuple[Tensor, Tensor, Tensor],
+        nodes: PairNodes,
         rows: Tensor,
         precomputed: dict[str, Tensor] | None,
     ) -> Tensor:
         """Coefficients of some pairs, in their stored direction."""
-        i, j, vectors = graph.pair_i[rows], graph.pair_j[rows], graph.pair_vectors[rows]
+        i, j = graph.pair_i.index_select(0, rows), graph.pair_j.index_select(0, rows)
+        vectors = graph.pair_vectors.index_select(0, rows)
         distance = vectors.norm(dim=1)
         if precomputed is None:
-            frames = self.frames(torch.cat([vectors, -vectors]))
+            frames = self.frames(vectors)
         else:
-            frames = Frames(precomputed["pair_natural"], precomputed["pair_other"])
-        n = len(rows)
+            frames = self.frames.of(precomputed["pair_frames"])
+        radial = self.pair_weights.of_distance(distance)
+        envelope = cosine_cutoff(distance, self.config.pair_cutoff)[:, None, None]
         if self.training:
-            turned = torch.rand(n, device=vectors.device) < 0.5
-            frames = frames.rows(torch.arange(n, device=vectors.device) + n * turned)
-            edge = (torch.where(turned, j, i), torch.where(turned, i, j), distance)
-            value = self._pairs(nodes, graph.species, edge, frames)
+            turned = torch.rand(len(rows), device=vectors.device) < 0.5
+            a, b = torch.where(turned, j, i), torch.where(turned, i, j)
+            edges = self._edges(graph.species, a, b, distance)
+            signs = torch.where(turned[:, None, None], frames.reversal(self.channels), 1.0)
+            y = self._in_frame(nodes, radial, edges, frames, signs)
+            signs = torch.where(turned[:, None, None], frames.reversal(self.head), 1.0)
+            value = self._coefficients(frames.out_of(y * signs * envelope, self.head.natural))
             return torch.where(turned[:, None], self._reverse(value), value)
-        one = self._pairs(nodes, graph.species, (i, j, distance), frames.rows(slice(0, n)))
-        two = self._pairs(nodes, graph.species, (j, i, distance), frames.rows(slice(n, None)))
-        return 0.5 * (one + self._reverse(two))
+        one = self._in_frame(nodes, radial, self._edges(graph.species, i, j, distance), frames)
+        signs = frames.reversal(self.channels)
+        edges = self._edges(graph.species, j, i, distance)
+        two = self._in_frame(nodes, radial, edges, frames, signs) * frames.reversal(self.head)
+        one, two = (frames.out_of(y * envelope, self.head.natural) for y in (one, two))
+        return 0.5 * (self._coefficients(one) + self._reverse(self._coefficients(two)))
+
+    def _in_frame(
+        self,
+        nodes: PairNodes,
+        radial: Tensor,
+        edges: Edges,
+        frames: Frames,
+        signs: Tensor | None = None,
+    ) -> Tensor:
+        """Head features of directed pairs in the frames of the edges (eq. 22, off-site layer).
+
+        `signs` belong to pairs whose frame is that of the other direction.
+        """
+        weights = self.pair_weights(nodes.weights, radial, edges)
+        x = nodes.bra.index_select(0, edges.i) + nodes.ket.index_select(0, edges.j)
+        y = frames.into(x, self.channels.natural)
+        if signs is not None:
+            y = y * signs
+        parts = self.pair_first.by_order(split_orders(y, self.config.l_max), weights)
+        return join_orders(self.pair_last.by_order(self.pair_gate.by_order(parts)))
