@@ -25,11 +25,14 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from ase_mlham.errors import MLHamWarning
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = [
@@ -116,7 +119,9 @@ def run_console(block: Block, folder: Path, where: str) -> None:
 def run_python(block: Block, names: dict, where: str) -> None:
     code, _, expected = block.code.partition("# prints:\n")
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+        # what a source has to say against its numbers is shown to readers as well
+        warnings.simplefilter("ignore", MLHamWarning)
         # the line numbers of a traceback are those of the page
         exec(compile("\n" * (block.line - 1) + code, where, "exec"), names)
     if expected:
