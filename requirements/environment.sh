@@ -56,14 +56,14 @@ create_environment() {
 }
 
 install() {
-    local log=$environment/pip.log quiet=(-qq --progress-bar off)
+    local quiet=(-qq --progress-bar off)
     # somebody who watches sees bars of what is downloaded; a log file needs none
     [ ! -t 2 ] || quiet=(-q)
     echo "  $1"
     shift
     if ! "$environment/bin/python" -m pip install "${quiet[@]}" \
-        --disable-pip-version-check --no-input --no-compile --log "$log" "$@"; then
-        fail "pip could not install what is needed (log: $log)" \
+        --disable-pip-version-check --no-input --no-compile "$@"; then
+        fail "pip could not install what is needed; its reason is above" \
             "No network? Check it, or a proxy (https_proxy=...), and run this again: it goes on where it stopped." \
             "No space?   See  df -h '$environment'  and  df -h /tmp  (TMPDIR=/other/disk moves pip's scratch files)." \
             "Damaged?    rm -rf '$environment'  and run this again."
