@@ -8,7 +8,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from ase_mlham.core.harmonics import real_harmonics, rotation_matrix
-from ase_mlham.learning.nn.features import Channels, FrameGate, Gate, IrrepLinear, NormActivation
+from ase_mlham.learning.nn.features import (
+    Channels,
+    FrameGate,
+    Gate,
+    IrrepLinear,
+    NormActivation,
+    parity_signs,
+)
 from ase_mlham.learning.nn.frames import EdgeFrames, rows_of_order
 from ase_mlham.learning.nn.so2 import SO2Linear
 
@@ -50,11 +57,52 @@ def test_frames_turn_the_z_axis_onto_the_edge():
         frames.matrix.transpose(1, 2) @ frames.matrix, identity, atol=ROUND_OFF, rtol=0
     )
     harmonics = torch.tensor(real_harmonics(4, vectors.numpy()))[:, :, None]
-    seen = frames.into(harmonics, 1)[..., 0]
+    seen = torch.cat(frames.into(harmonics, 1), 1)[..., 0]
     # seen along its own direction, Y_lm is sqrt((2l+1)/4pi) for m = 0 and zero otherwise
     expected = torch.sqrt((2 * torch.arange(5) + 1) / (4 * torch.pi)).expand(30, 5)
     torch.testing.assert_close(seen[:, :5], expected, atol=ROUND_OFF, rtol=0)
     assert seen[:, 5:].abs().max() < ROUND_OFF
+
+
+def test_frames_are_wigner_matrices_of_two_turns():
+    """Their closed form against the matrices of the turns about y and z."""
+    generator = np.random.default_rng(1)
+    vectors = generator.normal(size=(5, 3))
+    theta = np.arccos(vectors[:, 2] / np.linalg.norm(vectors, axis=1))
+    phi = np.arctan2(vectors[:, 1], vectors[:, 0])
+    frames = EdgeFrames(3)(torch.tensor(vectors))
+    order = [l * l + l + s * m for m in range(4) for s in (1, -1)[: m + 1] for l in range(m, 4)]
+    for matrix, t, p in zip(frames.matrix, theta, phi, strict=True):
+        c, s = np.cos(t), np.sin(t)
+        about_y = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+        c, s = np.cos(p), np.sin(p)
+        about_z = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+        blocks = [torch.tensor(rotation_matrix(l, about_z @ about_y)) for l in range(4)]
+        expected = torch.block_diag(*blocks)[:, order]
+        torch.testing.assert_close(matrix, expected, atol=ROUND_OFF, rtol=0)
+
+
+def test_a_reversed_edge_needs_no_frame_of_its_own():
+    """f(x, -v) = P f(P x, v): what lets prediction use one frame for both directions of a pair."""
+    channels, out = Channels(5, 3), Channels(2, 4)
+    turn = EdgeFrames(4)
+    mix, gate = SO2Linear(4, channels, 4, channels), FrameGate(4, channels)
+    last = SO2Linear(4, channels, 4, out)
+    weights = torch.randn(20, 15 * channels.total)
+
+    def layer(x, frames):
+        return frames.out_of(last(gate(mix(frames.into(x, 5), weights))), out.natural)
+
+    x, vectors = torch.randn(20, 25, channels.total), torch.randn(20, 3)
+    inverted = parity_signs(4, out) * layer(parity_signs(4, channels) * x, turn(vectors))
+    torch.testing.assert_close(inverted, layer(x, turn(-vectors)), atol=ROUND_OFF, rtol=0)
+
+
+def test_parity_signs_are_the_inversion():
+    channels = Channels(2, 3)
+    x = torch.randn(4, 16, 5)
+    expected = act(x, -np.eye(3), channels)
+    torch.testing.assert_close(parity_signs(3, channels) * x, expected, atol=ROUND_OFF, rtol=0)
 
 
 def test_into_and_out_of_a_frame_are_inverse():
@@ -131,10 +179,13 @@ def test_so2_map_equals_the_full_tensor_product_of_e3nn():
     size = (l_max + 1) ** 2 * inputs.total
     basis = torch.eye(size).view(size, (l_max + 1) ** 2, inputs.total)
     frames = turn(torch.tensor([[0.0, 0.0, 1.0]]).expand(size, 3))
+    parts = basis.split([3, 4, 2], 1)
     response = frames.into(
-        full(frames.out_of(basis, inputs.natural), frames_axis(size)), outputs.natural
+        full(frames.out_of(parts, inputs.natural), frames_axis(size)), outputs.natural
     )
-    response = response.view((l_max + 1) ** 2, inputs.total, (l_max + 1) ** 2, outputs.total)
+    response = torch.cat(response, 1).view(
+        (l_max + 1) ** 2, inputs.total, (l_max + 1) ** 2, outputs.total
+    )
     with torch.no_grad():
         for m, (rows, _) in enumerate(rows_of_order(l_max)):
             block = response[rows][:, :, rows]

@@ -15,8 +15,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ase_mlham.learning.nn.frames import join_orders, split_orders
-
 __all__ = [
     "Channels",
     "FrameGate",
@@ -24,6 +22,7 @@ __all__ = [
     "IrrepLinear",
     "NormActivation",
     "degree_of_row",
+    "parity_signs",
 ]
 
 
@@ -50,6 +49,12 @@ class Channels(NamedTuple):
 def degree_of_row(l_max: int) -> Tensor:
     """Degree l of each row: ((l_max + 1)^2,) int64."""
     return torch.tensor([l for l in range(l_max + 1) for _ in range(2 * l + 1)])
+
+
+def parity_signs(l_max: int, channels: Channels) -> Tensor:
+    """What inversion does to features: (rows, channels) of +1 and -1."""
+    natural = 1.0 - 2.0 * (degree_of_row(l_max) % 2)[:, None]
+    return torch.cat([natural.expand(-1, channels.natural), -natural.expand(-1, channels.other)], 1)
 
 
 class IrrepLinear(nn.Module):
@@ -131,12 +136,8 @@ class FrameGate(nn.Module):
         self.l_max, self.channels = l_max, channels
         self.linear = nn.Linear((l_max + 1) * channels.natural, (l_max + 1) * channels.total)
 
-    def forward(self, y: Tensor) -> Tensor:
-        """Same shape as the input, rows grouped by m."""
-        return join_orders(self.by_order(split_orders(y, self.l_max)))
-
-    def by_order(self, parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The same on features that are kept as one tensor for each |m|."""
+    def forward(self, parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Features in frames, one tensor for each |m|; same shapes as the input."""
         n = len(parts[0])
         invariants = parts[0][..., : self.channels.natural].reshape(n, -1)
         gates = 2.0 * torch.sigmoid(self.linear(invariants))

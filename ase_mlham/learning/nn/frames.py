@@ -10,6 +10,8 @@ changes the sign of all -m rows and of none else.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 
 from ase_mlham.core.harmonics import rotation_matrix
 
-__all__ = ["EdgeFrames", "Frames", "join_orders", "rows_of_order", "split_orders"]
+__all__ = ["EdgeFrames", "Frames", "rows_of_order"]
 
 
 def rows_of_order(l_max: int) -> list[tuple[list[int], list[int]]]:
@@ -33,21 +35,11 @@ def rows_of_order(l_max: int) -> list[tuple[list[int], list[int]]]:
     return out
 
 
-def split_orders(y: Tensor, l_max: int) -> tuple[Tensor, ...]:
-    """Features in frames, [n, rows, channels], as one tensor for each |m|: views, no copies."""
-    return y.split([(2 if m else 1) * (l_max + 1 - m) for m in range(l_max + 1)], 1)
-
-
-def join_orders(parts: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
-    """Inverse of `split_orders`."""
-    return torch.cat(list(parts), 1)
-
-
 class Frames(NamedTuple):
     """Frames of some edges.
 
-    The frame of the reversed edge is the same frame turned by pi about its y axis, which only
-    changes signs (`reversed`): one matrix serves both directions.
+    Features seen in frames are kept as one tensor [n, rows, channels] for each |m|: its rows are +m
+    of all l >= |m|, then -m.
 
     Attributes
     ----------
@@ -57,48 +49,35 @@ class Frames(NamedTuple):
         Exchanges the rows +m and -m: where channels of the other parity find theirs.
     flip : (rows,)
         Their signs.
-    turn : (rows,)
-        Signs of natural channels under the turn about y.
+
+    Notes
+    -----
+    The reversed edge needs no frame of its own. Every map is equivariant under inversion, which
+    reverses the edge: f(x, -v) = P f(P x, v) with P x the features times their parity.
     """
 
     matrix: Tensor
     swap: Tensor
     flip: Tensor
-    turn: Tensor
 
-    def rows(self, index: Tensor | slice) -> Frames:
-        """Frames of some of the edges."""
-        return self._replace(matrix=self.matrix[index])
-
-    def into(self, x: Tensor, n_natural: int) -> Tensor:
-        """Features [n, rows, channels] seen in the frames, rows grouped by m."""
+    def into(self, x: Tensor, n_natural: int) -> tuple[Tensor, ...]:
+        """Features [n, rows, channels] seen in the frames, one tensor for each |m|."""
         y = torch.bmm(self.matrix.transpose(1, 2), x)
-        other = y[..., n_natural:].index_select(1, self.swap) * self.flip[:, None]
-        return torch.cat([y[..., :n_natural], other], 2)
+        other = y[..., n_natural:].index_select(1, self.swap)
+        y[..., n_natural:] = other * self.flip[:, None]
+        return y.split(_row_counts(math.isqrt(len(self.swap)) - 1), 1)
 
-    def out_of(self, y: Tensor, n_natural: int) -> Tensor:
+    def out_of(self, parts: Sequence[Tensor], n_natural: int) -> Tensor:
         """Inverse of `into`."""
+        y = torch.cat(tuple(parts), 1)
         other = (y[..., n_natural:] * self.flip[:, None]).index_select(1, self.swap)
-        return torch.bmm(self.matrix, torch.cat([y[..., :n_natural], other], 2))
+        y[..., n_natural:] = other
+        return torch.bmm(self.matrix, y)
 
-    def reversal(self, channels: tuple[int, int]) -> Tensor:
-        """Signs that take features seen along an edge to those seen along the reversed edge.
 
-        Parameters
-        ----------
-        channels : (int, int)
-            Numbers of channels of natural and of the other parity.
-
-        Returns
-        -------
-        (rows, channels)
-            Of +1 and -1; their own inverse.
-        """
-        natural, other = channels
-        return torch.cat(
-            [self.turn[:, None].expand(-1, natural), self.turn[self.swap, None].expand(-1, other)],
-            1,
-        )
+def _row_counts(l_max: int) -> list[int]:
+    """Rows of each |m|."""
+    return [(2 if m else 1) * (l_max + 1 - m) for m in range(l_max + 1)]
 
 
 class EdgeFrames(nn.Module):
@@ -121,11 +100,9 @@ class EdgeFrames(nn.Module):
         size = (l_max + 1) ** 2
         z_to_y = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
         constant = np.zeros((size, size))
-        turn = np.empty(size)
         for l in range(l_max + 1):
             rows = slice(l * l, (l + 1) ** 2)
             constant[rows, rows] = rotation_matrix(l, z_to_y)
-            turn[rows] = np.rint(rotation_matrix(l, np.diag([-1.0, 1.0, -1.0])).diagonal())
         about_z = _turns_about_z(l_max)
         polar = np.einsum("ab,qbc,dc->qad", constant, about_z, constant)
         grouped: list[int] = []
@@ -142,7 +119,6 @@ class EdgeFrames(nn.Module):
             ("products", products.reshape(len(about_z) ** 2, size * size)),
             ("swap", swap),
             ("flip", flip),
-            ("turn", turn[grouped]),
         ):
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
 
@@ -172,8 +148,7 @@ class EdgeFrames(nn.Module):
 
     def of(self, matrix: Tensor) -> Frames:
         """Frames whose matrices were kept."""
-        dtype = matrix.dtype
-        return Frames(matrix, self.swap, self.flip.to(dtype), self.turn.to(dtype))
+        return Frames(matrix, self.swap, self.flip.to(matrix.dtype))
 
 
 def _turns_about_z(l_max: int) -> np.ndarray:

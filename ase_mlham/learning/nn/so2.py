@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ase_mlham.learning.nn.features import Channels
-from ase_mlham.learning.nn.frames import join_orders, split_orders
 
 __all__ = ["SO2Linear"]
 
@@ -46,34 +45,20 @@ class SO2Linear(nn.Module):
     def _weight(n_in: int, n_out: int) -> nn.Parameter:
         return nn.Parameter(torch.randn(n_in, n_out) / math.sqrt(max(n_in, 1)))
 
-    def forward(self, y: Tensor, weights: Tensor | None = None) -> Tensor:
+    def forward(self, parts: Sequence[Tensor], weights: Tensor | None = None) -> tuple[Tensor, ...]:
         """Map features in frames.
 
         Parameters
         ----------
-        y : (n, (l_in + 1)^2, inputs)
-            Rows grouped by m.
+        parts : for each |m| <= l_in (n, rows, inputs)
+            As `Frames.into` gives them.
         weights : (n, (l_in + 1) (l_in + 2) / 2 * inputs), optional
             Factors of the input from the edge: for each |m| those of l = |m|..l_in, so that every
             pair (l, |m|) has its own function of distance.
 
         Returns
         -------
-        (n, (l_out + 1)^2, outputs)
-        """
-        return join_orders(self.by_order(split_orders(y, self.l_in), weights))
-
-    def by_order(
-        self, parts: Sequence[Tensor], weights: Tensor | None = None
-    ) -> tuple[Tensor, ...]:
-        """The same on features that are kept as one tensor for each |m|: joining them costs time.
-
-        Parameters
-        ----------
-        parts : for each |m| (n, rows, inputs)
-            As `split_orders` gives them.
-        weights : optional
-            As for `forward`.
+        for each |m| <= l_out (n, rows, outputs)
         """
         n = len(parts[0])
         if weights is not None:

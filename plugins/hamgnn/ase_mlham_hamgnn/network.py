@@ -24,8 +24,9 @@ from ase_mlham.learning.nn.features import (
     Gate,
     IrrepLinear,
     NormActivation,
+    parity_signs,
 )
-from ase_mlham.learning.nn.frames import EdgeFrames, Frames, join_orders, split_orders
+from ase_mlham.learning.nn.frames import EdgeFrames, Frames
 from ase_mlham.learning.nn.radial import BesselBasis, cosine_cutoff
 from ase_mlham.learning.nn.so2 import SO2Linear
 
@@ -191,14 +192,13 @@ class PairNodes(NamedTuple):
 
     Attributes
     ----------
-    bra, ket : (n_atoms, rows, channels)
-        Features of an atom as first and as second of a pair.
+    table : (4 n_atoms, rows * channels)
+        Features of the atoms as bra and as ket, then the same after inversion.
     weights : ((n_atoms, hidden), (n_atoms, hidden))
-        The same for the weights of the pair.
+        Their share in the weights of a pair.
     """
 
-    bra: Tensor
-    ket: Tensor
+    table: Tensor
     weights: tuple[Tensor, Tensor]
 
 
@@ -267,9 +267,13 @@ class HamGNN(nn.Module):
                     ) * head.total + column
         reverse_index, reverse_sign = layout.reversal
         reverse_index, reverse_sign = layout.reversal
+        reverse_index, reverse_sign = layout.reversal
         self.register_buffer("select", index, persistent=False)
         self.register_buffer("reverse_index", torch.from_numpy(reverse_index), persistent=False)
         self.register_buffer("reverse_sign", torch.from_numpy(reverse_sign), persistent=False)
+        self.register_buffer("parity", parity_signs(config.l_max, channels), persistent=False)
+        block_parity = parity_signs(config.l_max, head).flatten()[index]
+        self.register_buffer("invert_sign", self.reverse_sign * block_parity, persistent=False)
 
     @property
     def message_cutoff(self) -> float:
@@ -333,10 +337,9 @@ class HamGNN(nn.Module):
         """Coefficients from head features [n, rows, head channels]."""
         return y.flatten(1).index_select(1, self.select)
 
-    def _reverse(self, coefficients: Tensor) -> Tensor:
+    def _transpose(self, coefficients: Tensor, sign: Tensor) -> Tensor:
         """Coefficients of the transposed blocks."""
-        sign = self.reverse_sign.to(coefficients.dtype)
-        return coefficients.index_select(1, self.reverse_index) * sign
+        return coefficients.index_select(1, self.reverse_index) * sign.to(coefficients.dtype)
 
     def forward(
         self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None = None
@@ -344,8 +347,10 @@ class HamGNN(nn.Module):
         """Predict; in training each pair is evaluated in one direction, drawn at random."""
         x = self.atom_features(graph, precomputed)
         onsite = self._coefficients(self.onsite_last(self.onsite_block(x)))
-        onsite = 0.5 * (onsite + self._reverse(onsite))
-        nodes = PairNodes(self.pair_bra(x), self.pair_ket(x), self.pair_weights.of_atoms(x))
+        onsite = 0.5 * (onsite + self._transpose(onsite, self.reverse_sign))
+        table = torch.cat([self.pair_bra(x), self.pair_ket(x)])
+        table = torch.cat([table, table * self.parity.to(x.dtype)]).flatten(1)
+        nodes = PairNodes(table, self.pair_weights.of_atoms(x))
         out = x.new_zeros(graph.n_pairs, onsite.shape[1])
         selected = self._near(graph) if precomputed is None else precomputed["pairs"]
         whole = self.training or precomputed is not None
@@ -371,39 +376,39 @@ class HamGNN(nn.Module):
         else:
             frames = self.frames.of(precomputed["pair_frames"])
         radial = self.pair_weights.of_distance(distance)
-        envelope = cosine_cutoff(distance, self.config.pair_cutoff)[:, None, None]
+        envelope = cosine_cutoff(distance, self.config.pair_cutoff)[:, None]
         if self.training:
             turned = torch.rand(len(rows), device=vectors.device) < 0.5
             a, b = torch.where(turned, j, i), torch.where(turned, i, j)
             edges = self._edges(graph.species, a, b, distance)
-            signs = torch.where(turned[:, None, None], frames.reversal(self.channels), 1.0)
-            y = self._in_frame(nodes, radial, edges, frames, signs)
-            signs = torch.where(turned[:, None, None], frames.reversal(self.head), 1.0)
-            value = self._coefficients(frames.out_of(y * signs * envelope, self.head.natural))
-            return torch.where(turned[:, None], self._reverse(value), value)
-        one = self._in_frame(nodes, radial, self._edges(graph.species, i, j, distance), frames)
-        signs = frames.reversal(self.channels)
-        edges = self._edges(graph.species, j, i, distance)
-        two = self._in_frame(nodes, radial, edges, frames, signs) * frames.reversal(self.head)
-        one, two = (frames.out_of(y * envelope, self.head.natural) for y in (one, two))
-        return 0.5 * (self._coefficients(one) + self._reverse(self._coefficients(two)))
+            value = self._directed(nodes, radial, edges, frames, turned.long()) * envelope
+            reverse = self._transpose(value, self.invert_sign)
+            return torch.where(turned[:, None], reverse, value)
+        forward = self._edges(graph.species, i, j, distance)
+        backward = self._edges(graph.species, j, i, distance)
+        one = self._directed(nodes, radial, forward, frames, 0)
+        two = self._directed(nodes, radial, backward, frames, 1)
+        return (one + self._transpose(two, self.invert_sign)) * (0.5 * envelope)
 
-    def _in_frame(
+    def _directed(
         self,
         nodes: PairNodes,
         radial: Tensor,
         edges: Edges,
         frames: Frames,
-        signs: Tensor | None = None,
+        reversed_: Tensor | int,
     ) -> Tensor:
-        """Head features of directed pairs in the frames of the edges (eq. 22, off-site layer).
+        """Coefficients of directed pairs (eq. 22 and the off-site layer).
 
-        `signs` belong to pairs whose frame is that of the other direction.
+        Where `reversed_` is one, the frame is that of the other direction, and everything is seen
+        inverted.
         """
         weights = self.pair_weights(nodes.weights, radial, edges)
-        x = nodes.bra.index_select(0, edges.i) + nodes.ket.index_select(0, edges.j)
-        y = frames.into(x, self.channels.natural)
-        if signs is not None:
-            y = y * signs
-        parts = self.pair_first.by_order(split_orders(y, self.config.l_max), weights)
-        return join_orders(self.pair_last.by_order(self.pair_gate.by_order(parts)))
+        n_atoms = len(nodes.table) // 4
+        first = 2 * n_atoms * reversed_
+        # the sum of two rows of a table, without either of them in between
+        rows = torch.stack([first + edges.i, first + n_atoms + edges.j], 1)
+        x = nn.functional.embedding_bag(rows, nodes.table, mode="sum")
+        y = frames.into(x.view(len(rows), -1, self.channels.total), self.channels.natural)
+        y = self.pair_last(self.pair_gate(self.pair_first(y, weights)))
+        return self._coefficients(frames.out_of(y, self.head.natural))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from ase_mlham import hooks
+from ase_mlham.core import Structure
+from ase_mlham.core.system import basis_pattern
 from ase_mlham.errors import ModelError
+from ase_mlham.learning.graph import build_graph
 from ase_mlham.learning.layout import BlockLayout
 from ase_mlham.learning.testing import check_family, probe_basis
 from ase_mlham_hamgnn.network import HamGNN, HamGNNConfig
@@ -34,6 +40,55 @@ def test_features_of_too_low_degree_are_refused():
 def test_spin_is_refused():
     with pytest.raises(ModelError, match="without spin"):
         HamGNN(HamGNNConfig(), BlockLayout(probe_basis()), n_components=4)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    """Neither the bound of the configuration nor the one for the cache."""
+    torch.manual_seed(0)
+    layout = BlockLayout(probe_basis())
+    network = HamGNN(HamGNNConfig(natural=8, other=4, layers=2), layout).double().eval()
+    structure = molecule_of(12)
+    basis = layout.basis
+    graph = build_graph(structure, basis, basis_pattern(structure, basis), 5.0, torch.float64)
+    with torch.no_grad():
+        whole = network(graph, network.precompute(graph))
+        assert len(graph.message_i) > 60
+        assert graph.n_pairs > 30
+        for chunk, cached in ((7, 512), (4096, 512), (4096, 13)):
+            monkeypatch.setattr(network, "config", replace(network.config, chunk=chunk))
+            monkeypatch.setattr("ase_mlham_hamgnn.network._CACHED_EDGES", cached)
+            for a, b in zip(network(graph), whole, strict=True):
+                # double precision: products of other sizes may add up in another order
+                torch.testing.assert_close(a, b, atol=1e-12, rtol=0)
+
+
+def test_prediction_is_the_mean_of_the_two_directions_of_training(monkeypatch):
+    torch.manual_seed(0)
+    layout = BlockLayout(probe_basis())
+    network = HamGNN(HamGNNConfig(natural=8, other=4, layers=1), layout).double()
+    structure = molecule_of(6)
+    pattern = basis_pattern(structure, layout.basis)
+    graph = build_graph(structure, layout.basis, pattern, 5.0, torch.float64)
+    directions = []
+    with torch.no_grad():
+        for drawn in (0.0, 1.0):
+            monkeypatch.setattr(torch, "rand", lambda n, drawn=drawn, **_: torch.full((n,), drawn))
+            directions.append(network.train()(graph).offsite)
+        one, other = directions
+        assert (one - other).abs().max() > 1e-3
+        # double precision
+        torch.testing.assert_close(
+            network.eval()(graph).offsite, 0.5 * (one + other), atol=1e-12, rtol=0
+        )
+
+
+def molecule_of(n_atoms: int) -> Structure:
+    """Atoms of both elements of the probe basis in a small box."""
+    generator = np.random.default_rng(4)
+    grid = np.array([(x, y, z) for x in range(3) for y in range(3) for z in range(3)])[:n_atoms]
+    positions = 1.8 * grid + generator.normal(scale=0.1, size=(n_atoms, 3))
+    numbers = generator.choice(probe_basis().numbers, n_atoms)
+    return Structure(numbers, positions, np.zeros((3, 3)), np.zeros(3, dtype=bool))
 
 
 def test_off_site_blocks_vanish_smoothly_at_the_end_of_their_range():
