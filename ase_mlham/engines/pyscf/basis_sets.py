@@ -32,6 +32,7 @@ __all__ = [
     "VacuumBasisWarning",
     "core_basis",
     "default_ecut",
+    "default_eps_cutoff",
     "load_basis",
     "molecule_basis",
     "orbital_order",
@@ -47,6 +48,13 @@ _SHORT_RANGE_FILE = "sr_s2p2d1_gth_pbe.nw"
 SHORT_RANGE_ELEMENTS = frozenset({"Si", "Ge", "C"})
 
 BOHR, HARTREE = CODATA_2018.bohr, CODATA_2018.hartree
+
+
+_CUTOFFS = {
+    **dict.fromkeys(("Na", "Al", "Si", "P", "K", "Ge", "Rb", "Cs"), 150.0),
+    **dict.fromkeys(("H", "He", "Li", "Be", "B", "C", "N"), 350.0),
+    **dict.fromkeys(("O", "F", "Ne"), 500.0),
+}
 
 
 class VacuumBasisWarning(MLHamWarning):
@@ -109,15 +117,9 @@ def molecule_basis(symbols: set[str]) -> str:
 def default_ecut(symbols: set[str]) -> float:
     """Grid cut-off in rydberg at which labels carry little grid noise, for the hardest element.
 
-    Set by the tightest functions: 150 Ry leaves a largest error of 1 meV in an element of H for
-    silicon, 350 Ry for carbon (docs/benchmarks/engine.md).
+    Set by the tightest functions and projectors (docs/benchmarks/engine.md has the measured noise).
     """
-    soft, hard = {"Si", "Ge", "Al", "P", "Na", "K", "Rb", "Cs"}, {"H", "B", "C", "N", "O", "F"}
-    if symbols <= soft:
-        return 150.0
-    if symbols & (hard | {"Li", "Be", "Ne", "He"}):
-        return 350.0
-    return 250.0
+    return max(_CUTOFFS.get(element, 400.0) for element in symbols)
 
 
 def shell_radii(mol: Any, eps: float, power: int = 0) -> NDArray[np.float64]:
@@ -190,8 +192,14 @@ def _projectors(pseudo: list) -> Projectors | None:
     return Projectors(tuple(shells), coupling)
 
 
-def core_basis(mol: Any, name: str, eps_cutoff: float) -> OrbitalBasis:
+def default_eps_cutoff(name: str) -> float:
+    """Value of r |R(r)| at the cut-off radii that moves bands near the gap by less than 0.3 meV."""
+    return 3e-3 if name == SHORT_RANGE else 5e-4
+
+
+def core_basis(mol: Any, name: str, eps_cutoff: float | None) -> OrbitalBasis:
     """The basis of a built PySCF molecule or cell, with pseudopotential projectors."""
+    eps_cutoff = eps_cutoff or default_eps_cutoff(name)
     from ase.data import atomic_numbers
 
     species = {}

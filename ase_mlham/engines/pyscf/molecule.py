@@ -18,6 +18,7 @@ from ase_mlham.engines.pyscf.atoms import atomic_density
 from ase_mlham.engines.pyscf.basis_sets import (
     SHORT_RANGE,
     core_basis,
+    default_eps_cutoff,
     load_basis,
     molecule_basis,
     orbital_order,
@@ -123,7 +124,7 @@ def compute_molecule(structure: Structure, settings: PyscfSettings) -> LCAOSyste
             "cutoffs": {entry.symbol: entry.cutoff for entry in basis.species},
             "grid_level": GRID_LEVEL,
             "smearing": settings.smearing,
-            "eps_cutoff": settings.eps_cutoff,
+            "eps_cutoff": settings.eps_cutoff or default_eps_cutoff(name),
             "converged": True,
             "iterations": int(mf.cycles),
             "free_energy": float(getattr(mf, "e_free", None) or mf.e_tot) * hartree,

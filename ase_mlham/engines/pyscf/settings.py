@@ -37,10 +37,11 @@ class PyscfSettings:
     eps_ao, eps_pair : float
         Orbital values, and products of two orbital values, below which quadrature leaves them out
         (atomic units).
-    eps_cutoff : float
+    eps_cutoff : float, optional
         Where r |R(r)| stays below this (bohr^(-1/2)) the orbital is taken as zero: it fixes the
-        cut-off radii of the basis and with them which blocks are kept. What is cut off is stated in
-        the provenance.
+        cut-off radii of the basis and with them which blocks are kept. By default 3e-3 for the
+        short-range basis and 5e-4 for others, whose overlap is closer to singular. What is cut off
+        is stated in the provenance.
     tol_energy : float
         Change of the free energy in the last iteration, eV per atom.
     tol_commutator : float
@@ -58,7 +59,7 @@ class PyscfSettings:
     method: str = "auto"
     eps_ao: float = 1e-6
     eps_pair: float = 1e-8
-    eps_cutoff: float = 3e-3
+    eps_cutoff: float | None = None
     tol_energy: float = 1e-6
     tol_commutator: float = 1e-4
     max_iterations: int = 60
@@ -77,13 +78,14 @@ class PyscfSettings:
             "kspacing",
             "eps_ao",
             "eps_pair",
-            "eps_cutoff",
             "tol_energy",
             "tol_commutator",
             "max_iterations",
         ):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name}={getattr(self, name)!r} must be positive")
+        if self.eps_cutoff is not None and not self.eps_cutoff > 0:
+            raise InputError(f"eps_cutoff={self.eps_cutoff!r} must be positive")
         if not self.smearing >= 0:
             raise InputError(f"smearing={self.smearing!r} eV must not be negative")
         if self.ecut_ry is not None and not self.ecut_ry >= 10:

@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 
 from ase_mlham.core import BlockMatrix, BlockPattern, LCAOSystem, OrbitalBasis, Structure
 from ase_mlham.core.system import basis_pattern
-from ase_mlham.engines.pyscf.basis_sets import core_basis, orbital_order
+from ase_mlham.engines.pyscf.basis_sets import (
+    core_basis,
+    default_eps_cutoff,
+    orbital_order,
+)
 from ase_mlham.engines.pyscf.cell import vacuum_directions, vacuum_potential
 from ase_mlham.engines.pyscf.functional import PSEUDO
 from ase_mlham.engines.pyscf.scf import SelfConsistency
@@ -133,7 +137,7 @@ def _provenance(
         "smearing": settings.smearing,
         "eps_ao": settings.eps_ao,
         "eps_pair": settings.eps_pair,
-        "eps_cutoff": settings.eps_cutoff,
+        "eps_cutoff": settings.eps_cutoff or default_eps_cutoff(basis_name),
         "converged": True,
         "iterations": scf.iterations,
         "free_energy": scf.energy * HARTREE,
