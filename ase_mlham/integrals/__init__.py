@@ -3,6 +3,7 @@
 from ase_mlham.integrals.pseudopotential import nonlocal_pattern, nonlocal_potential
 from ase_mlham.integrals.tables import PairTable, TwoCentreTables, tables_of
 from ase_mlham.integrals.two_centre import (
+    add_kinetic,
     angular_generators,
     angular_momentum,
     gradient,
@@ -14,6 +15,7 @@ from ase_mlham.integrals.two_centre import (
 __all__ = [
     "PairTable",
     "TwoCentreTables",
+    "add_kinetic",
     "angular_generators",
     "angular_momentum",
     "gradient",

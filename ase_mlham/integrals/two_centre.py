@@ -16,10 +16,11 @@ from ase_mlham.core.pattern import BlockPattern
 from ase_mlham.core.structure import Structure
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.errors import BasisError, InputError
-from ase_mlham.integrals.tables import TwoCentreTables, tables_of
+from ase_mlham.integrals.tables import PairTable, TwoCentreTables, tables_of
 from ase_mlham.units import CODATA_2018, CodeUnits
 
 __all__ = [
+    "add_kinetic",
     "angular_generators",
     "angular_momentum",
     "gradient",
@@ -27,6 +28,9 @@ __all__ = [
     "overlap",
     "position",
 ]
+
+_PORTION = 8192
+"""Blocks at once where a matrix of them all is avoided."""
 
 
 def overlap(
@@ -88,6 +92,36 @@ def kinetic(
     for array in matrix.values:
         array *= units.hbar2_over_2m
     return matrix
+
+
+def add_kinetic(
+    matrix: BlockMatrix,
+    structure: Structure,
+    basis: OrbitalBasis,
+    units: CodeUnits = CODATA_2018,
+    *,
+    tables: TwoCentreTables | None = None,
+) -> None:
+    """Add the kinetic energy to a matrix in place, without a second matrix of its size.
+
+    Parameters
+    ----------
+    matrix : BlockMatrix
+        Real and Hermitian; its first component receives T in eV.
+    structure, basis, units, tables
+        As for `kinetic`.
+    """
+    tables = tables_of(basis) if tables is None else tables
+    pattern = matrix.pattern
+    _check_fit(structure, basis, pattern, tables)
+    vectors = pattern.vectors(structure)
+    for group, values in zip(pattern.groups, matrix.values, strict=True):
+        table = tables.table("kinetic", group.species_i, group.species_j)
+        for start in range(group.start, group.stop, _PORTION):
+            part = slice(start, min(start + _PORTION, group.stop))
+            blocks = _blocks(table, vectors[part], pattern.onsite[part])[0]
+            blocks *= units.hbar2_over_2m
+            values[0, part.start - group.start : part.stop - group.start] += blocks
 
 
 def position(
@@ -236,23 +270,41 @@ def _evaluate(
 ) -> BlockMatrix:
     """Blocks of a pattern from the radial tables; on-site blocks exactly (anti-)Hermitian."""
     tables = tables_of(basis) if tables is None else tables
-    if tables.basis is not basis and tables.basis != basis:
-        raise BasisError("the tables belong to another basis: make TwoCentreTables(basis) anew")
     if pattern is None:
         pattern = basis_pattern(structure, basis)
-    elif not np.array_equal(pattern.sizes, basis.sizes) or not np.array_equal(
-        pattern.species, basis.species_index(structure.numbers)
-    ):
-        raise BasisError("the block pattern does not fit the structure and its basis")
+    _check_fit(structure, basis, pattern, tables)
     vectors = pattern.vectors(structure)
     values = []
     for group in pattern.groups:
         table = tables.table(operator, group.species_i, group.species_j)
-        blocks = table.blocks(vectors[group.slice])
-        here = np.flatnonzero(pattern.onsite[group.slice])
-        if len(here):
-            # an on-site block depends on the species alone
-            block = table.blocks(np.zeros((1, 3)))
-            blocks[:, here] = (block + symmetry * block.swapaxes(-1, -2)) / 2
-        values.append(blocks)
+        part = group.slice
+        values.append(_blocks(table, vectors[part], pattern.onsite[part], symmetry))
     return BlockMatrix(pattern, tuple(values), symmetry)
+
+
+def _check_fit(
+    structure: Structure, basis: OrbitalBasis, pattern: BlockPattern, tables: TwoCentreTables
+) -> None:
+    """Refuse tables or a pattern that belong to something else."""
+    if tables.basis is not basis and tables.basis != basis:
+        raise BasisError("the tables belong to another basis: make TwoCentreTables(basis) anew")
+    if not np.array_equal(pattern.sizes, basis.sizes) or not np.array_equal(
+        pattern.species, basis.species_index(structure.numbers)
+    ):
+        raise BasisError("the block pattern does not fit the structure and its basis")
+
+
+def _blocks(
+    table: PairTable,
+    vectors: NDArray[np.float64],
+    onsite: NDArray[np.bool_],
+    symmetry: int = 1,
+) -> NDArray[np.float64]:
+    """Blocks of some pairs, (n_components, n, n_a, n_b)."""
+    blocks = table.blocks(vectors)
+    here = np.flatnonzero(onsite)
+    if len(here):
+        # an on-site block depends on the species alone
+        block = table.blocks(np.zeros((1, 3)))
+        blocks[:, here] = (block + symmetry * block.swapaxes(-1, -2)) / 2
+    return blocks

@@ -58,6 +58,15 @@ class HamiltonianGraph:
         """Number of off-site blocks."""
         return len(self.pair_i)
 
+    def some_pairs(self, part: slice) -> HamiltonianGraph:
+        """The same atoms and messages with some of the pairs; nothing is copied."""
+        return replace(
+            self,
+            pair_i=self.pair_i[part],
+            pair_j=self.pair_j[part],
+            pair_vectors=self.pair_vectors[part],
+        )
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> HamiltonianGraph:
         """Copy on a device; `dtype` applies to the vectors."""
         moved = {}

@@ -169,9 +169,7 @@ class HamiltonianModel:
 
         hamiltonian = self._network_part(structure, pattern)
         for operator in self.transform.config.operators:
-            matrix = self._operator(operator, structure, pattern)
-            for values, known in zip(hamiltonian.values, matrix.values, strict=True):
-                values[0] += known[0]
+            self._add_operator(operator, hamiltonian, structure)
         overlap = integrals.overlap(structure, self.basis, pattern, tables=self._tables)
         seconds = time.monotonic() - started
         self._pace = seconds / pattern.n_blocks
@@ -209,15 +207,16 @@ class HamiltonianModel:
                 f", about {self._pace * pattern.n_blocks:.0f} s" if self._pace else "",
             )
 
-    def _operator(self, name: str, structure: Structure, pattern: BlockPattern) -> BlockMatrix:
+    def _add_operator(self, name: str, matrix: BlockMatrix, structure: Structure) -> None:
+        """Add what needs no learning."""
         from ase_mlham import integrals
 
-        if name == "kinetic":
-            return integrals.kinetic(structure, self.basis, pattern, tables=self._tables)
-        raise ModelError(
-            f"model {self.name!r} needs the operator {name!r}, which this installation cannot "
-            "compute; upgrade ase-mlham"
-        )
+        if name != "kinetic":
+            raise ModelError(
+                f"model {self.name!r} needs the operator {name!r}, which this installation cannot "
+                "compute; upgrade ase-mlham"
+            )
+        integrals.add_kinetic(matrix, structure, self.basis, tables=self._tables)
 
     def _network_part(self, structure: Structure, pattern: BlockPattern) -> BlockMatrix:
         from ase_mlham.learning.family import Coefficients

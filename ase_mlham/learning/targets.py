@@ -27,6 +27,9 @@ from ase_mlham.learning.layout import BlockLayout
 
 __all__ = ["TargetConfig", "TargetTransform", "TrainingExample"]
 
+_PORTION = 2048
+"""Pairs restored at once."""
+
 
 @dataclass(frozen=True)
 class TargetConfig:
@@ -167,15 +170,16 @@ class TargetTransform(nn.Module):
         dtype = vectors.dtype
         basis = _spline_basis(vectors.norm(dim=1), self.knots.to(dtype))
         harmonics = _normalised_harmonics(self.layout, vectors)
-        out = vectors.new_zeros(len(vectors), self.layout.n_coefficients)
+        values = vectors.new_zeros(len(vectors), self.layout.n_channels)
         n_species = len(self.tables)
         kind = graph.species[graph.pair_i] * n_species + graph.species[graph.pair_j]
         for pair in range(n_species * n_species):
             rows = torch.nonzero(kind == pair).squeeze(1)
             if len(rows):
                 table = self.tables[pair // n_species, pair % n_species].to(dtype)
-                out[rows] = (basis[rows] @ table)[:, self.channel_of]
-        return out * harmonics[:, self.harmonic_of] * self.natural.to(dtype)
+                values.index_copy_(0, rows, basis.index_select(0, rows) @ table)
+        factors = harmonics.index_select(1, self.harmonic_of) * self.natural.to(dtype)
+        return values.index_select(1, self.channel_of) * factors
 
     def _onsite_at(self, graph: HamiltonianGraph) -> Tensor:
         """Linear on-site part, (n_atoms, n_coefficients)."""
@@ -214,7 +218,11 @@ class TargetTransform(nn.Module):
 
     def scales(self, graph: HamiltonianGraph) -> tuple[Tensor, Tensor]:
         """What one unit of network output means in eV, for every coefficient."""
-        vectors = graph.pair_vectors
+        onsite = self.onsite_scale.to(graph.pair_vectors.dtype)[self.channel_of]
+        return onsite.expand(graph.n_atoms, -1), self._scales_at(graph.pair_vectors)
+
+    def _scales_at(self, vectors: Tensor) -> Tensor:
+        """The same for pairs: (n_pairs, n_coefficients)."""
         position = (vectors.norm(dim=1) / self.config.bin_width).clamp(
             max=float(len(self.offsite_scale) - 1) - 1e-6
         )
@@ -222,9 +230,8 @@ class TargetTransform(nn.Module):
         t = (position - low)[:, None]
         table = self.offsite_scale.to(vectors.dtype)
         index = low.long()
-        scale = (1 - t) * table[index] + t * table[index + 1]
-        onsite = self.onsite_scale.to(vectors.dtype)[self.channel_of]
-        return onsite.expand(graph.n_atoms, -1), scale[:, self.channel_of]
+        scale = torch.lerp(table.index_select(0, index), table.index_select(0, index + 1), t)
+        return scale.index_select(1, self.channel_of)
 
     def normalise(self, graph: HamiltonianGraph, target: Coefficients) -> Coefficients:
         """Coefficients in eV (operators already subtracted) to network units."""
@@ -237,12 +244,16 @@ class TargetTransform(nn.Module):
 
     def restore(self, graph: HamiltonianGraph, output: Coefficients) -> Coefficients:
         """Network output to coefficients in eV (operators still to be added)."""
-        base = self.baseline(graph)
-        onsite, offsite = self.scales(graph)
-        return Coefficients(
-            base.onsite + onsite[:, None] * output.onsite,
-            base.offsite + offsite[:, None] * output.offsite,
-        )
+        scale = self.onsite_scale.to(graph.pair_vectors.dtype)[self.channel_of]
+        onsite = self._onsite_at(graph)[:, None] + scale * output.onsite
+        # in portions: tables and scales of all pairs at once would be larger than the result
+        offsite = torch.empty_like(output.offsite)
+        for start in range(0, graph.n_pairs, _PORTION):
+            part = slice(start, start + _PORTION)
+            pairs = graph.some_pairs(part)
+            scale = self._scales_at(pairs.pair_vectors)[:, None]
+            offsite[part] = self._tables_at(pairs)[:, None] + scale * output.offsite[part]
+        return Coefficients(onsite, offsite)
 
     # ------------------------------------------------------------------ fit
     def fit(self, examples: Sequence[TrainingExample], rounds: int = 4) -> NDArray[np.float64]:

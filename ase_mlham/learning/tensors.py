@@ -11,6 +11,9 @@ from ase_mlham.learning.layout import BlockLayout
 
 __all__ = ["to_coefficients", "to_matrix"]
 
+_PORTION = 2048
+"""Blocks converted at once: double precision copies of all coefficients are never made."""
+
 
 def to_coefficients(
     layout: BlockLayout, matrix: BlockMatrix, dtype: torch.dtype = torch.float64
@@ -42,21 +45,22 @@ def to_matrix(
     layout: BlockLayout, pattern: BlockPattern, coefficients: Coefficients
 ) -> BlockMatrix:
     """Block matrix (float64) of coefficients whose pairs are the off-site blocks of the pattern."""
-    onsite = coefficients.onsite.detach().cpu().double().numpy()
-    offsite = coefficients.offsite.detach().cpu().double().numpy()
-    rank = np.cumsum(~pattern.onsite) - 1
+    onsite = coefficients.onsite.detach().cpu().numpy()
+    offsite = coefficients.offsite.detach().cpu().numpy()
+    # number of off-site blocks before each block
+    rank = np.concatenate([[0], np.cumsum(~pattern.onsite)])
     values = []
     for group in pattern.groups:
         coupling = layout.coupling(group.species_i, group.species_j)
-        shape = pattern.block_shape(group)
-        blocks = np.empty((onsite.shape[1], group.n_blocks, *shape))
-        here = pattern.onsite[group.slice]
-        for mask, source, rows in (
-            (here, onsite, pattern.i[group.slice][here]),
-            (~here, offsite, rank[group.slice][~here]),
-        ):
-            if mask.any():
-                flat = source[rows].transpose(1, 0, 2) @ coupling
-                blocks[:, mask] = flat.reshape(flat.shape[0], flat.shape[1], *shape)
+        blocks = np.empty((onsite.shape[1], group.n_blocks, *pattern.block_shape(group)))
+        flat = blocks.reshape(*blocks.shape[:2], -1)
+        for start in range(group.start, group.stop, _PORTION):
+            stop = min(start + _PORTION, group.stop)
+            here = pattern.onsite[start:stop]
+            some = np.empty((onsite.shape[1], stop - start, onsite.shape[2]))
+            some[:, here] = onsite[pattern.i[start:stop][here]].transpose(1, 0, 2)
+            some[:, ~here] = offsite[rank[start] : rank[stop]].transpose(1, 0, 2)
+            part = slice(start - group.start, stop - group.start)
+            np.matmul(some, coupling, out=flat[:, part])
         values.append(blocks)
     return BlockMatrix(pattern, tuple(values))

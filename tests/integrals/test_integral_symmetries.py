@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ase_mlham import integrals
 from ase_mlham.core import GaussianRadial, OrbitalBasis, Shell, SpeciesBasis, Structure
 from ase_mlham.core.transform import rotated_matrix, shifted, supercell
+from ase_mlham.integrals import two_centre
 from ase_mlham.testing.strategies import bases, rotations, structures
 from ase_mlham.units import CODATA_2018
 
@@ -145,6 +146,18 @@ def test_the_gradient_is_the_derivative_of_the_overlap(structure, basis, axis):
     # step^2 / 6 times a third derivative, and 5e-8 / step of the tables
     for a, b in zip(numeric.values, exact, strict=True):
         assert abs(a[0] - b).max(initial=0) < 1e-4
+
+
+@few
+@given(crystals(max_atoms=4), sets(), st.integers(1, 9))
+def test_kinetic_energy_added_in_portions(structure, basis, portion):
+    kinetic = integrals.kinetic(structure, basis)
+    total, overlap = (integrals.overlap(structure, basis) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two_centre, "_PORTION", portion)
+        integrals.add_kinetic(total, structure, basis)
+    # products of other sizes may add up in another order
+    assert difference(total, overlap + kinetic) < 1e-12 * size(kinetic)
 
 
 @few

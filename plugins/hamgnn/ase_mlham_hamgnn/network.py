@@ -331,7 +331,10 @@ class HamGNN(nn.Module):
     @property
     def _step(self) -> int:
         """Edges at once in prediction."""
-        return min(self.config.chunk, _CACHED_EDGES)
+        if self.select.device.type != "cpu":
+            return self.config.chunk
+        # threads share the rows of an operation, and each has a cache of its own
+        return min(self.config.chunk, _CACHED_EDGES * torch.get_num_threads())
 
     def _coefficients(self, y: Tensor) -> Tensor:
         """Coefficients from head features [n, rows, head channels]."""
