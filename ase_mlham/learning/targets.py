@@ -417,7 +417,10 @@ class TargetTransform(nn.Module):
             base = self.baseline(graph)
             rest = example.target.offsite - mu * example.overlap.offsite - base.offsite
             bins = (graph.pair_vectors.norm(dim=1) / width).long().clamp(max=n_bins - 1)
-            squares.index_add_(0, bins, self._sum_over_components(rest[:, 0].double() ** 2))
+            # both directions: which of them a pair of like atoms is stored in must not matter
+            both = rest[:, 0].double() ** 2
+            both = 0.5 * (both + both[:, self.reverse_index])
+            squares.index_add_(0, bins, self._sum_over_components(both))
             counts.index_add_(0, bins, torch.ones(len(bins), dtype=torch.float64))
             rest = example.target.onsite - mu * example.overlap.onsite - base.onsite
             onsite += self._sum_over_components(rest[:, 0].double() ** 2).sum(0)

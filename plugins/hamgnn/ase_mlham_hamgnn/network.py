@@ -266,8 +266,6 @@ class HamGNN(nn.Module):
                         L * L + M
                     ) * head.total + column
         reverse_index, reverse_sign = layout.reversal
-        reverse_index, reverse_sign = layout.reversal
-        reverse_index, reverse_sign = layout.reversal
         self.register_buffer("select", index, persistent=False)
         self.register_buffer("reverse_index", torch.from_numpy(reverse_index), persistent=False)
         self.register_buffer("reverse_sign", torch.from_numpy(reverse_sign), persistent=False)
