@@ -18,7 +18,7 @@ from ase_mlham.engines.pyscf.basis_sets import (
     orbital_order,
 )
 from ase_mlham.engines.pyscf.cell import make_box, vacuum_directions
-from ase_mlham.engines.pyscf.kpoints import occupations, time_reversal_mesh
+from ase_mlham.engines.pyscf.kpoints import occupations, shared_level, time_reversal_mesh
 from ase_mlham.errors import ConvergenceError, EngineError, InputError
 from ase_mlham.integrals import kinetic, nonlocal_potential, overlap
 from ase_mlham.units import CODATA_2018
@@ -339,12 +339,39 @@ def test_time_reversal_mesh_integrates_like_the_full_one(mesh):
 
 def test_occupations_count_electrons():
     rng = np.random.default_rng(3)
-    e = np.sort(rng.normal(size=(5, 12)), axis=1)
+    e = np.sort(rng.normal(size=(1, 5, 12)), axis=-1)
     w = np.full(5, 0.2)
-    f, level, entropy = occupations(e, w, 4.5, 0.1)
-    assert (w @ f).sum() == pytest.approx(4.5, abs=1e-9)
+    f, level, entropy = occupations(e, w, 9, 0.1)
+    assert 2 * (w @ f).sum() == pytest.approx(9, abs=1e-9)
     assert entropy < 0
     np.testing.assert_allclose(f, 1 / (1 + np.exp((e - level) / 0.1)), atol=1e-9)
-    f, level, entropy = occupations(e, w, 4, 0.0)
+    f, level, entropy = occupations(e, w, 8, 0.0)
     assert entropy == 0
     assert f.sum() == 20
+
+
+def test_occupations_of_two_channels():
+    """One level for both, or one of each; equal channels are the case without spin."""
+    rng = np.random.default_rng(4)
+    e = np.sort(rng.normal(size=(1, 5, 12)), axis=-1)
+    w = np.full(5, 0.2)
+    f, level, entropy = occupations(e, w, 9, 0.1)
+    both = occupations(np.repeat(e, 2, axis=0), w, 9, 0.1)
+    np.testing.assert_allclose(both[0], np.repeat(f, 2, axis=0), atol=1e-12)
+    assert (both[1][0], both[2]) == pytest.approx((level[0], entropy), abs=1e-12)
+    split = np.concatenate([e - 0.3, e + 0.3])
+    f, level, _ = occupations(split, w, 9, 0.1)
+    counts = np.einsum("k,ckn->c", w, f)
+    assert counts[0] > counts[1] + 0.5
+    assert counts.sum() == pytest.approx(9, abs=1e-9)
+    # the same counts asked for one by one have the same level, others have two
+    fixed = occupations(split, w, counts, 0.1)
+    np.testing.assert_allclose(fixed[1], level[0], atol=1e-9)
+    assert shared_level(split, w, counts, 0.1) == pytest.approx(level[0], abs=1e-9)
+    f, levels, _ = occupations(split, w, [4, 5], 0.1)
+    np.testing.assert_allclose(np.einsum("k,ckn->c", w, f), [4, 5], atol=1e-9)
+    assert levels[1] > levels[0] + 0.5
+    assert shared_level(split, w, np.array([4.0, 5.0]), 0.1) is None
+    f, levels, _ = occupations(split, w, [0, 3], 0.0)
+    assert (f[0].sum(), f[1].sum()) == (0, 15)
+    assert levels[0] == split[0].min()

@@ -83,7 +83,7 @@ def test_defaults_and_refusals():
     assert system.provenance["method"] == "molecule"
     # PBE at the basis set limit: -10.3 eV
     assert levels(system)[0] == pytest.approx(-10.34, abs=0.05)
-    with pytest.raises(InputError, match="1 electrons: molecules are computed spin-paired"):
+    with pytest.raises(InputError, match="1 electrons cannot all be paired: give the"):
         compute_system(Atoms("H"))
     with pytest.raises(InputError, match="needs a periodic direction"):
         compute_system(hydrogen, method="crystal")

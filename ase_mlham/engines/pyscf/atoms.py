@@ -52,6 +52,8 @@ class AtomicDensity:
     ----------
     r, weight, rho : (n,) float
         Radial points, weights of the integral over r, and density (bohr^-3).
+    rho_open, n_open : (n,) float and float
+        Density and number of the electrons in levels that are not full.
     eigenvalues : list of arrays
         For each l, hartree.
     """
@@ -89,34 +91,41 @@ class AtomicDensity:
         rho = drho = vh = v0 = v1 = np.zeros_like(r)
         for iteration in range(300):
             self.eigenvalues = []
-            new, dnew = np.zeros_like(r), np.zeros_like(r)
+            # (all levels or those not full, density or its slope, n)
+            new = np.zeros((2, 2, r.size))
+            n_open = 0.0
             for l, (R, dR, S, h) in enumerate(shells):
                 cross = (R * w2 * v1) @ dR.T
                 e, c = eigh(h + (R * w2 * (vh + v0)) @ R.T + cross + cross.T, S)
                 self.eigenvalues.append(e)
                 left = occupation[l]
                 for n in range(len(e)):
-                    f = min(left, 2 * (2 * l + 1))
+                    full = 2 * (2 * l + 1)
+                    f = min(left, full)
                     if f <= 0:
                         break
                     left -= f
                     u, du = c[:, n] @ R, c[:, n] @ dR
-                    new += f * u**2 / (4 * np.pi)
-                    dnew += f * 2 * u * du / (4 * np.pi)
-            change = 4 * np.pi * np.sum(w2 * abs(new - rho))
+                    level = np.stack([f * u**2, f * 2 * u * du]) / (4 * np.pi)
+                    new[0] += level
+                    if f < full:
+                        new[1] += level
+                        n_open += f
+            change = 4 * np.pi * np.sum(w2 * abs(new[0, 0] - rho))
             if iteration and change < 1e-9:
                 self.rho, self._slope, self._hartree = rho, drho, vh
+                (self.rho_open, self._slope_open), self.n_open = new[1], n_open
                 return
             mix = 0.4 if iteration else 1.0
-            rho, drho = rho + mix * (new - rho), drho + mix * (dnew - drho)
+            rho, drho = rho + mix * (new[0, 0] - rho), drho + mix * (new[0, 1] - drho)
             charge = 4 * np.pi * w2 * rho
             inner = np.cumsum(charge) - charge / 2
             shell = charge / r
             vh = inner / r + np.cumsum(shell[::-1])[::-1] - shell / 2
-            gradient = np.zeros((3, r.size))
-            gradient[2] = drho
-            _, v0, vector = xc_energy_potential(self.xc, rho, gradient)
-            v1 = vector[2]
+            gradient = np.zeros((1, 3, r.size))
+            gradient[0, 2] = drho
+            _, scalar, vector = xc_energy_potential(self.xc, rho[None], gradient)
+            v0, v1 = scalar[0], vector[0, 2]
         raise EngineError(
             f"the spherical {self.symbol} atom did not converge (density change {change:.1e}); its "
             "pseudopotential is not usable for a start density"
@@ -124,13 +133,36 @@ class AtomicDensity:
 
     def transform(self, G: NDArray[np.float64]) -> NDArray[np.float64]:
         """Fourier transform of the density at |G| (1/bohr); the electron count at G = 0."""
+        return self._transform(G, self.rho, self.electrons)
+
+    def transform_open(self, G: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fourier transform of `rho_open` at |G| (1/bohr); `n_open` at G = 0."""
+        return self._transform(G, self.rho_open, self.n_open)
+
+    def _transform(
+        self, G: NDArray[np.float64], rho: NDArray[np.float64], electrons: float
+    ) -> NDArray[np.float64]:
         g = np.linspace(0, float(G.max()) + 1e-6, 800)
-        f = (
-            4
-            * np.pi
-            * (np.sinc(g[:, None] * self.r / np.pi) @ (self.weight * self.r**2 * self.rho))
-        )
-        return CubicSpline(g, f * (self.electrons / f[0]))(G)
+        f = 4 * np.pi * (np.sinc(g[:, None] * self.r / np.pi) @ (self.weight * self.r**2 * rho))
+        return CubicSpline(g, f * (electrons / f[0]))(G)
+
+    def spin_weights(self, moments: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Parts of `rho` and of `rho_open` whose sum has a moment.
+
+        Levels that are not full carry it if they hold enough electrons, else all levels.
+
+        Parameters
+        ----------
+        moments : (...) float
+            In Bohr magnetons, that is in electrons.
+
+        Returns
+        -------
+        (2, ...) float
+        """
+        fits = abs(moments) <= self.n_open
+        open_part = np.where(fits, moments, 0.0) / max(self.n_open, 1.0)
+        return np.stack([np.where(fits, 0.0, moments) / self.electrons, open_part])
 
     def at(
         self, r: NDArray[np.float64]
@@ -144,6 +176,13 @@ class AtomicDensity:
         charge[far] = self.electrons
         rho[far] = slope[far] = 0.0
         return rho, slope, charge / np.maximum(r, 1e-12)
+
+    def open_at(self, r: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """`rho_open` (bohr^-3) and its derivative at distances r."""
+        table = np.stack([self.rho_open, self._slope_open], axis=1)
+        inside = CubicSpline(self.r, table)(np.minimum(r, self.r[-1])).T
+        rho, slope = np.where(r < self.r[-1], inside, 0.0)
+        return rho, slope
 
     @property
     def electrons(self) -> float:

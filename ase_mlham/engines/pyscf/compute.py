@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ase_mlham.core import LCAOSystem, Structure
 from ase_mlham.core.basis import symbol
@@ -20,6 +21,11 @@ from ase_mlham.engines.pyscf.basis_sets import (
 from ase_mlham.engines.pyscf.cell import make_box, vacuum_directions
 from ase_mlham.engines.pyscf.functional import PSEUDO
 from ase_mlham.engines.pyscf.kpoints import mesh_for_spacing
+from ase_mlham.engines.pyscf.moments import (
+    channel_electrons,
+    check_valence,
+    starting_moments,
+)
 from ase_mlham.engines.pyscf.scf import SelfConsistency, Tolerances
 from ase_mlham.engines.pyscf.settings import PyscfSettings
 from ase_mlham.engines.pyscf.system import crystal_system
@@ -44,21 +50,24 @@ def compute(atoms: Atoms, settings: PyscfSettings) -> LCAOSystem:
     """
     structure = Structure.from_atoms(atoms)
     check_no_overlap(structure)
+    moments = starting_moments(atoms, settings)
     method = settings.method
     if method == "auto":
         method = "crystal" if structure.pbc.any() else "molecule"
     if method == "molecule":
         from ase_mlham.engines.pyscf.molecule import compute_molecule
 
-        return compute_molecule(structure, settings)
+        return compute_molecule(structure, settings, moments)
     if not structure.pbc.any():
         raise InputError(
             "method='crystal' needs a periodic direction; set pbc, or use method='molecule'"
         )
-    return _compute_crystal(structure, settings)
+    return _compute_crystal(structure, settings, moments)
 
 
-def _compute_crystal(structure: Structure, settings: PyscfSettings) -> LCAOSystem:
+def _compute_crystal(
+    structure: Structure, settings: PyscfSettings, moments: NDArray[np.float64] | None
+) -> LCAOSystem:
     symbols = {symbol(int(n)) for n in structure.numbers}
     vacuum = vacuum_directions(structure)
     open_space = bool(vacuum.any() or not structure.pbc.all())
@@ -70,7 +79,10 @@ def _compute_crystal(structure: Structure, settings: PyscfSettings) -> LCAOSyste
     notes = (warn_short_range(),) if name == SHORT_RANGE and open_space else ()
     box = make_box(structure, basis, PSEUDO[settings.xc], settings.eps_ao)
     electrons = int(box.cell.nelectron)
-    if electrons % 2 and settings.smearing == 0:
+    magnetic = moments is not None
+    if moments is not None:
+        check_valence(moments, np.asarray(box.cell.atom_charges(), dtype=float))
+    if electrons % 2 and settings.smearing == 0 and not magnetic:
         raise InputError(
             f"{electrons} electrons cannot all be paired: give smearing > 0 (eV), or an even cell"
         )
@@ -88,6 +100,8 @@ def _compute_crystal(structure: Structure, settings: PyscfSettings) -> LCAOSyste
         sigma=settings.smearing / CODATA_2018.hartree,
         eps_ao=settings.eps_ao,
         eps_pair=settings.eps_pair,
+        electrons=channel_electrons(electrons, magnetic, settings, whole=False),
+        moments=moments,
     )
     scf.start()
     scf.run(

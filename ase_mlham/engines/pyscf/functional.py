@@ -28,33 +28,40 @@ def xc_energy_potential(
     ----------
     xc : str
         "pbe" or "lda".
-    rho : (n,) float
-        Density, bohr^-3; may be slightly negative.
-    gradient : (3, n) float
+    rho : (n_channels, n) float
+        Density of all electrons, or of up and of down electrons; bohr^-3, may be slightly negative.
+    gradient : (n_channels, 3, n) float
         Its gradient; not looked at for "lda".
 
     Returns
     -------
     exc : (n,) float
         Hartree per electron.
-    scalar : (n,) float
-        d(rho exc)/d rho.
-    vector : (3, n) float
-        d(rho exc)/d grad rho, zero for "lda".
+    scalar : (n_channels, n) float
+        Derivative of exc times the whole density with respect to each channel's density.
+    vector : (n_channels, 3, n) float
+        The same with respect to each channel's gradient, zero for "lda".
     """
     from pyscf.dft.numint import NumInt
 
-    small = rho < _SMALLEST
-    density = np.where(small, _SMALLEST, rho)
-    vector = np.zeros((3, rho.size))
+    channels, n = rho.shape
+    spin, smallest = channels - 1, _SMALLEST / channels
+    # where one channel is empty its gradient is noise, while the other still counts
+    small = rho < smallest
+    density = np.where(small, smallest, rho)
+    vector = np.zeros((channels, 3, n))
     if is_gga(xc) and gradient is not None:
-        field = np.vstack([density[None], np.where(small, 0.0, gradient)])
-        exc, v = NumInt().eval_xc_eff(LIBXC[xc], field, deriv=1, xctype="GGA")[:2]
-        vector = v[1:]
-        vector[:, small] = 0.0
+        inner = np.where(small[:, None], 0.0, gradient)
+        field = np.concatenate([density[:, None], inner], axis=1)
+        field = field if spin else field[0]
+        exc, v = NumInt().eval_xc_eff(LIBXC[xc], field, deriv=1, xctype="GGA", spin=spin)[:2]
+        vector = v.reshape(channels, 4, n)[:, 1:]
     else:
-        exc, v = NumInt().eval_xc_eff(LIBXC[xc], density, deriv=1, xctype="LDA")[:2]
-    exc, scalar = np.ravel(exc), v.reshape(-1, rho.size)[0]
-    exc[small] = 0.0
-    scalar[small] = 0.0
+        field = density if spin else density[0]
+        exc, v = NumInt().eval_xc_eff(LIBXC[xc], field, deriv=1, xctype="LDA", spin=spin)[:2]
+    exc, scalar = np.ravel(exc), v.reshape(channels, -1, n)[:, 0]
+    empty = rho.sum(axis=0) < _SMALLEST
+    exc[empty] = 0.0
+    scalar[:, empty] = 0.0
+    vector[:, :, empty] = 0.0
     return exc, scalar, vector

@@ -153,26 +153,28 @@ class Quadrature:
 
         Parameters
         ----------
-        D : (n_R, n, n) float
-            Density matrix D_ij(R), both members of each pair.
+        D : (n_channels, n_R, n, n) float
+            Density matrices D_ij(R), both members of each pair.
         relax : float
             Factor on the pair threshold, for a D that is a small change.
 
         Returns
         -------
-        (mesh) float
+        (n_channels, *mesh) float
         """
-        rho = np.zeros(self.n_points)
-        flat = D.astype(self.blocks[0].values.dtype, copy=False).ravel()
+        rho = np.zeros((len(D), self.n_points))
+        flat = D.astype(self.blocks[0].values.dtype, copy=False).reshape(len(D), -1)
         for block in self.blocks:
             phi = block.values
-            part = np.zeros(len(block.points))
+            part = np.zeros((len(D), len(block.points)))
             for first, last, end in block.staircase(self.eps_pair * relax):
-                pairs = flat.take(block.row[first:last, None] + block.column[first:end])
-                pairs[:, last - first :] *= 2
-                part += np.einsum("ip,ip->p", pairs @ phi[first:end], phi[first:last])
-            rho[block.points] = part
-        return rho.reshape(self.mesh)
+                index = block.row[first:last, None] + block.column[first:end]
+                for channel, matrix in enumerate(flat):
+                    pairs = matrix.take(index)
+                    pairs[:, last - first :] *= 2
+                    part[channel] += np.einsum("ip,ip->p", pairs @ phi[first:end], phi[first:last])
+            rho[:, block.points] = part
+        return rho.reshape(-1, *self.mesh)
 
     def add_potential(
         self, out: NDArray[np.float64], V: NDArray[np.float64], relax: float = 1.0
@@ -181,22 +183,24 @@ class Quadrature:
 
         Parameters
         ----------
-        out : (n_R, n, n) float
-            Changed in place.
-        V : (mesh) float
-            Potential on the grid, hartree.
+        out : (n_channels, n_R, n, n) float
+            Changed in place; contiguous.
+        V : (n_channels, *mesh) float
+            Potentials on the grid, hartree.
         relax : float
             Factor on the pair threshold, for a V that is a small change.
         """
         dtype = self.blocks[0].values.dtype
-        weighted = (V.ravel() * self.element).astype(dtype)
-        target = out.ravel() if dtype == out.dtype else np.zeros(out.size, dtype)
+        weighted = (V.reshape(len(V), -1) * self.element).astype(dtype)
+        flat = out.reshape(len(out), -1)
+        target = flat if dtype == out.dtype else np.zeros(flat.shape, dtype)
         for block in self.blocks:
-            phi, v = block.values, weighted[block.points]
+            phi, v = block.values, weighted[:, block.points]
             for first, last, end in block.staircase(self.eps_pair * relax):
-                part = (phi[first:last] * v) @ phi[first:end].T
-                part[:, : last - first] *= 0.5
-                index = block.row[first:last, None] + block.column[first:end]
-                np.add.at(target, index.ravel(), part.ravel())
-        if target.dtype != out.dtype:
-            out += target.reshape(out.shape)
+                index = (block.row[first:last, None] + block.column[first:end]).ravel()
+                for channel, matrix in enumerate(target):
+                    part = (phi[first:last] * v[channel]) @ phi[first:end].T
+                    part[:, : last - first] *= 0.5
+                    np.add.at(matrix, index, part.ravel())
+        if target is not flat:
+            flat += target

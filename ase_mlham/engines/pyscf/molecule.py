@@ -1,4 +1,4 @@
-"""Molecules: PySCF's own restricted Kohn-Sham, which is faster and more accurate than a box.
+"""Molecules: PySCF's own Kohn-Sham (RKS, UKS), which is faster and more accurate than a box.
 
 The integration is on atom-centred grids, so `ecut_ry` plays no part. The energy zero is the vacuum.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_mlham.core import BlockMatrix, LCAOSystem, Structure
+from ase_mlham.core import BlockMatrix, LCAOSystem, SpinKind, Structure
 from ase_mlham.core.basis import symbol
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.engines.pyscf.atoms import atomic_density
@@ -27,11 +27,19 @@ from ase_mlham.engines.pyscf.basis_sets import (
 from ase_mlham.engines.pyscf.cell import Box, build_molecule
 from ase_mlham.engines.pyscf.functional import LIBXC, PSEUDO, xc_energy_potential
 from ase_mlham.engines.pyscf.images import Images
-from ase_mlham.engines.pyscf.kpoints import occupations
+from ase_mlham.engines.pyscf.kpoints import occupations, shared_level
 from ase_mlham.engines.pyscf.lattice_sums import (
     kinetic_and_overlap,
     known_warnings_ignored,
     nonlocal_potential,
+)
+from ase_mlham.engines.pyscf.moments import (
+    atomic_moments,
+    channel_electrons,
+    check_valence,
+    moments_record,
+    pauli,
+    uneven_levels,
 )
 from ase_mlham.engines.pyscf.system import engine_versions, extract, largest_outside
 from ase_mlham.errors import ConvergenceError, InputError
@@ -46,13 +54,24 @@ GRID_LEVEL = 5
 """PySCF's atom-centred grid; level 6 changes no element of H by more than a meV (see the tests)."""
 
 
-def compute_molecule(structure: Structure, settings: PyscfSettings) -> LCAOSystem:
-    """Converged H, S and the operators of a molecule, spin-paired.
+def compute_molecule(
+    structure: Structure, settings: PyscfSettings, moments: NDArray[np.float64] | None
+) -> LCAOSystem:
+    """Converged H, S and the operators of a molecule.
+
+    Parameters
+    ----------
+    structure : Structure
+        Without periodic directions.
+    settings : PyscfSettings
+        Those of crystals play no part.
+    moments : (n_atoms,) float, optional
+        Initial magnetic moments; without them electrons are paired.
 
     Raises
     ------
     InputError
-        The structure is periodic, or has an odd electron count.
+        The structure is periodic, or an odd electron count would have to be paired.
     ConvergenceError
         PySCF did not reach the tolerances.
     """
@@ -64,22 +83,28 @@ def compute_molecule(structure: Structure, settings: PyscfSettings) -> LCAOSyste
     pseudo = PSEUDO[settings.xc]
     mol = build_molecule(symbols, positions, load_basis(name, set(symbols)), pseudo)
     notes = (warn_short_range(),) if name == SHORT_RANGE else ()
-    if mol.nelectron % 2:
+    magnetic = moments is not None
+    if moments is not None:
+        check_valence(moments, np.asarray(mol.atom_charges(), dtype=float))
+    polarised = settings.total_moment is not None or (moments is not None and moments.any())
+    if mol.nelectron % 2 and not polarised:
         raise InputError(
-            f"{mol.nelectron} electrons: molecules are computed spin-paired, radicals are not "
-            "covered by this engine"
+            f"{mol.nelectron} electrons cannot all be paired: give the atoms initial magnetic "
+            "moments (atoms.set_initial_magnetic_moments), or total_moment and spin='collinear'"
         )
+    electrons = channel_electrons(mol.nelectron, magnetic, settings, whole=True)
     begin = time.process_time()
     box = Box(mol, np.eye(3), positions, np.zeros(3, dtype=bool))
     images = Images(box, settings.eps_ao, 0.0)
     T, S = kinetic_and_overlap(images)
     V_nl = nonlocal_potential(images)
-    mf = _kohn_sham(mol, settings, structure.n_atoms)
+    mf = _kohn_sham(mol, settings, electrons, magnetic)
     with known_warnings_ignored():
-        H_start = superposition_hamiltonian(mf, positions, settings.xc)
-        energies, orbitals = mf.eig(H_start, S[0])
+        H_start = superposition_hamiltonian(mf, positions, settings.xc, moments)
+        guess = H_start if magnetic else H_start[0]
+        energies, orbitals = mf.eig(guess, S[0])
         mf.kernel(dm0=mf.make_rdm1(orbitals, mf.get_occ(energies, orbitals)))
-        H = mf.get_fock()
+        H = _channels(mf.get_fock())
     if not mf.converged:
         raise ConvergenceError(
             f"the molecule did not converge in {settings.max_iterations} iterations; raise "
@@ -87,32 +112,42 @@ def compute_molecule(structure: Structure, settings: PyscfSettings) -> LCAOSyste
             {"iterations": float(mf.cycles), "free_energy": mf.e_tot * CODATA_2018.hartree},
         )
     seconds = time.process_time() - begin
-    level = occupations(
-        mf.mo_energy[None],
-        np.ones(1),
-        mol.nelectron / 2,
-        settings.smearing / CODATA_2018.hartree,
-    )[1]
+    hartree = CODATA_2018.hartree
+    spectrum = np.reshape(mf.mo_energy, (len(H), 1, -1))
+    one, sigma = np.ones(1), settings.smearing / hartree
+    levels = occupations(spectrum, one, electrons, sigma)[1]
+    level: float | None = levels[0]
+    record: dict[str, Any] = {}
+    if len(levels) > 1:
+        level = shared_level(spectrum, one, electrons, sigma)
+        if level is None:
+            notes = (*notes, uneven_levels(electrons, levels * hartree))
+    if moments is not None:
+        of_orbital = np.array([label[0] for label in mol.ao_labels(fmt=None)], dtype=np.int64)
+        D = _channels(mf.make_rdm1())[:, None]
+        record = moments_record(moments, atomic_moments(D, S, of_orbital))
     basis = core_basis(mol, name, settings.eps_cutoff)
     pattern = basis_pattern(structure, basis)
     order, reach = orbital_order(mol), np.zeros(3, dtype=np.int64)
 
-    def take(X: NDArray[np.float64], scale: float = CODATA_2018.hartree) -> BlockMatrix:
+    H, H_start = pauli(H)[:, None], pauli(H_start)[:, None]
+
+    def take(X: NDArray[np.float64], scale: float = hartree) -> BlockMatrix:
         return extract(X, pattern, reach, order, scale)
 
-    hartree = CODATA_2018.hartree
     return LCAOSystem(
         structure=structure,
         basis=basis,
-        hamiltonian=take(H[None]),
-        overlap=take(S, 1.0),
+        hamiltonian=take(H),
+        overlap=take(S[None], 1.0),
         n_electrons=float(mol.nelectron),
-        fermi_level=level * hartree,
+        spin=SpinKind.COLLINEAR if magnetic else SpinKind.NONE,
+        fermi_level=None if level is None else level * hartree,
         kpts=(1, 1, 1),
         operators={
-            "kinetic": take(T),
-            "nonlocal": take(V_nl),
-            "superposition": take(H_start[None]),
+            "kinetic": take(T[None]),
+            "nonlocal": take(V_nl[None]),
+            "superposition": take(H_start),
         },
         provenance={
             "source": "pyscf",
@@ -129,62 +164,103 @@ def compute_molecule(structure: Structure, settings: PyscfSettings) -> LCAOSyste
             "iterations": int(mf.cycles),
             "free_energy": float(getattr(mf, "e_free", None) or mf.e_tot) * hartree,
             "smallest_overlap_eigenvalue": float(np.linalg.eigvalsh(S[0])[0]),
-            "largest_cut_hamiltonian": largest_outside(H[None], pattern, reach) * hartree,
-            "largest_cut_overlap": largest_outside(S, pattern, reach),
+            "largest_cut_hamiltonian": largest_outside(H, pattern, reach) * hartree,
+            "largest_cut_overlap": largest_outside(S[None], pattern, reach),
             "cpu_seconds": {"all": round(seconds, 3)},
+            **record,
         },
         warnings=notes,
     )
 
 
-def _kohn_sham(mol: Any, settings: PyscfSettings, n_atoms: int) -> Any:
+def _channels(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """PySCF's matrix, or its pair of matrices, with the channel in front."""
+    return np.reshape(X, (-1, *np.shape(X)[-2:]))
+
+
+def _kohn_sham(
+    mol: Any, settings: PyscfSettings, electrons: NDArray[np.float64], magnetic: bool
+) -> Any:
     from pyscf import dft
     from pyscf.scf.addons import smearing
 
-    mf = dft.RKS(mol)
+    mf = dft.UKS(mol) if magnetic else dft.RKS(mol)
     leftover = getattr(mf, "_chkfile", None)
     if leftover is not None:  # a temporary file that nobody would close
         leftover.close()
+    fixed = len(electrons) > 1
+    if fixed:
+        mf.nelec = tuple(round(n) for n in electrons)
     mf.xc = LIBXC[settings.xc]
     mf.grids.level = GRID_LEVEL
     mf.max_cycle = settings.max_iterations
-    mf.conv_tol = settings.tol_energy * n_atoms / CODATA_2018.hartree
-    # PySCF's criterion is the norm of the gradient, which is four times the commutator or more
-    mf.conv_tol_grad = 4 * settings.tol_commutator / CODATA_2018.hartree
+    mf.conv_tol = settings.tol_energy * mol.natm / CODATA_2018.hartree
+    # PySCF's criterion is the norm of the gradient: four times the commutator or more, of one
+    # channel twice
+    mf.conv_tol_grad = (2 if magnetic else 4) * settings.tol_commutator / CODATA_2018.hartree
     mf.chkfile = None
     if settings.smearing:
-        mf = smearing(mf, sigma=settings.smearing / CODATA_2018.hartree, method="fermi")
+        width = settings.smearing / CODATA_2018.hartree
+        mf = smearing(mf, sigma=width, method="fermi", fix_spin=fixed)
     mf.verbose = 0
     return mf
 
 
-def superposition_hamiltonian(mf: Any, positions: NDArray, xc: str) -> NDArray[np.float64]:
-    """H of superposed spherical atoms on the molecule's integration grid, hartree."""
+def superposition_hamiltonian(
+    mf: Any, positions: NDArray, xc: str, moments: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """H of superposed spherical atoms on the molecule's integration grid.
+
+    Parameters
+    ----------
+    mf : pyscf.dft.rks.RKS or pyscf.dft.uks.UKS
+        Its molecule and grid are used.
+    positions : (n_atoms, 3) float
+        Bohr.
+    xc : str
+        "pbe" or "lda".
+    moments : (n_atoms,) float, optional
+        Magnetic moments of the atoms; with them there are two channels.
+
+    Returns
+    -------
+    (n_channels, n, n) float
+        Hartree.
+    """
     from pyscf.dft.numint import eval_ao
 
     mol, grids = mf.mol, mf.grids
     if grids.coords is None:
         grids.build()
-    rho = np.zeros((4, len(grids.weights)))
+    # density and magnetisation, each with its gradient
+    rho, spin = np.zeros((2, 4, len(grids.weights)))
     hartree = np.zeros(len(grids.weights))
     for atom in range(mol.natm):
         element = mol.atom_pure_symbol(atom)
         density = atomic_density(element, mol._pseudo[element], xc)  # noqa: SLF001
         d = grids.coords - positions[atom]
         r = np.linalg.norm(d, axis=1)
+        direction = d.T / np.maximum(r, 1e-12)
         value, slope, potential = density.at(r)
-        rho[0] += value
-        rho[1:] += slope * d.T / np.maximum(r, 1e-12)
+        whole = np.vstack([value[None], slope * direction])
+        rho += whole
         hartree += potential
-    _, scalar, vector = xc_energy_potential(xc, rho[0], rho[1:])
-    out = mf.get_hcore()
+        if moments is not None and moments[atom]:
+            weights = density.spin_weights(moments[atom])
+            value, slope = density.open_at(r)
+            spin += weights[0] * whole
+            spin += weights[1] * np.vstack([value[None], slope * direction])
+    fields = rho[None] if moments is None else np.stack([rho + spin, rho - spin]) / 2
+    _, scalar, vector = xc_energy_potential(xc, fields[:, 0], fields[:, 1:])
+    out = np.repeat(mf.get_hcore()[None], len(fields), axis=0)
     for start in range(0, len(hartree), 20000):
         part = slice(start, start + 20000)
         ao = eval_ao(mol, grids.coords[part], deriv=1)
         w = grids.weights[part]
-        # half of the local part, so that adding the transpose counts it once
-        field = ao[0] * (0.5 * w * (hartree[part] + scalar[part]))[:, None]
-        field = field + np.einsum("cpi,cp->pi", ao[1:], w * vector[:, part])
-        v = ao[0].T @ field
-        out = out + v + v.T
+        for channel, local, gradient in zip(out, scalar + hartree, vector, strict=True):
+            # half of the local part, so that adding the transpose counts it once
+            field = ao[0] * (0.5 * w * local[part])[:, None]
+            field = field + np.einsum("cpi,cp->pi", ao[1:], w * gradient[:, part])
+            v = ao[0].T @ field
+            channel += v + v.T
     return out

@@ -31,9 +31,21 @@ class LocalEnergies(NamedTuple):
 class LocalPotential:
     """Poisson solver, ions and functional for one box.
 
+    Parameters
+    ----------
+    box : Box
+        The crystal.
+    mesh : (3,) int
+        FFT grid.
+    xc : str
+        "pbe" or "lda".
+    moments : (n_atoms,) float, optional
+        Magnetic moments of the atoms at the start, Bohr magnetons. With them there are two
+        channels, up and down, else one for all electrons.
+
     Attributes
     ----------
-    start_density : (mesh) float
+    start_density : (n_channels, *mesh) float
         Sum of spherical atoms, never negative, with the right electron count.
     ion_energy : float
         Repulsion of the ions (Ewald), hartree.
@@ -41,7 +53,13 @@ class LocalPotential:
         Hartree plus ions of the last density given, hartree.
     """
 
-    def __init__(self, box: Box, mesh: tuple[int, int, int], xc: str) -> None:
+    def __init__(
+        self,
+        box: Box,
+        mesh: tuple[int, int, int],
+        xc: str,
+        moments: NDArray[np.float64] | None = None,
+    ) -> None:
         self.box, self.mesh, self.xc = box, mesh, xc
         self.element = box.volume / np.prod(mesh)
         reciprocal = 2 * np.pi * np.linalg.inv(box.lattice).T
@@ -55,7 +73,7 @@ class LocalPotential:
         with np.errstate(divide="ignore"):
             self.kernel = 4 * np.pi / self.G2
         self.kernel[0, 0, 0] = 0.0
-        self._ions()
+        self._ions(moments)
 
     @staticmethod
     def _vectors(counts: list[NDArray], reciprocal: NDArray) -> NDArray[np.float64]:
@@ -63,19 +81,24 @@ class LocalPotential:
         n = np.meshgrid(*counts, indexing="ij")
         return np.stack([sum(n[a] * reciprocal[a, c] for a in range(3)) for c in range(3)])
 
-    def _structure_factor(self, atoms: NDArray[np.int64]) -> NDArray[np.complex128]:
+    def _structure_factor(
+        self, atoms: NDArray[np.int64], weights: NDArray[np.float64] | None = None
+    ) -> NDArray[np.complex128]:
         scaled = self.box.positions[atoms] @ np.linalg.inv(self.box.lattice)
         phase = [np.exp(-2j * np.pi * np.outer(scaled[:, a], self._counts[a])) for a in range(3)]
+        if weights is not None:
+            phase[0] = phase[0] * weights[:, None]
         return np.einsum("ax,ay,az->xyz", *phase, optimize=True)
 
-    def _ions(self) -> None:
+    def _ions(self, moments: NDArray[np.float64] | None) -> None:
         cell, mesh = self.box.cell, self.mesh
         shape = self.G2.shape
-        core, short, rho = (np.zeros(shape, dtype=complex) for _ in range(3))
+        core, short, rho, spin = (np.zeros(shape, dtype=complex) for _ in range(4))
         length = np.sqrt(self.G2)
         elements = np.array([cell.atom_pure_symbol(a) for a in range(cell.natm)])
         for element in sorted(set(elements)):
-            factor = self._structure_factor(np.flatnonzero(elements == element))
+            atoms = np.flatnonzero(elements == element)
+            factor = self._structure_factor(atoms)
             pseudo = cell._pseudo[element]  # noqa: SLF001 - the parsed parameters have no other access
             q, radius = sum(pseudo[0]), pseudo[1]
             c = [*pseudo[3], 0.0, 0.0, 0.0, 0.0]
@@ -87,10 +110,21 @@ class LocalPotential:
             v[0, 0, 0] += 2 * np.pi * q * radius**2  # what the Gaussian charge leaves of -q/r
             core += factor * q * gauss
             short += factor * v
-            rho += factor * atomic_density(element, pseudo, self.xc).transform(length)
+            atom = atomic_density(element, pseudo, self.xc)
+            transformed = atom.transform(length)
+            rho += factor * transformed
+            if moments is not None and moments[atoms].any():
+                whole, unfilled = atom.spin_weights(moments[atoms])
+                spin += self._structure_factor(atoms, whole) * transformed
+                if unfilled.any():
+                    spin += self._structure_factor(atoms, unfilled) * atom.transform_open(length)
         scale = np.prod(mesh) / self.box.volume
         self._ion_potential = self._back(scale * (short - core * self.kernel))
-        density = np.maximum(self._back(scale * rho), 0.0)
+        density = self._back(scale * rho)[None]
+        if moments is not None:
+            magnetisation = self._back(scale * spin)
+            density = np.concatenate([density + magnetisation, density - magnetisation]) / 2
+        density = np.maximum(density, 0.0)
         self.start_density = density * (cell.nelectron / (density.sum() * self.element))
         self.ion_energy = float(cell.ewald())
 
@@ -103,23 +137,40 @@ class LocalPotential:
         With a gradient functional the potential is v - div(dE/d grad rho), formed on the grid
         (White and Bird, Phys. Rev. B 50, 4954 (1994)): one function of position, no orbital
         gradients.
+
+        Parameters
+        ----------
+        rho : (n_channels, *mesh) float
+            Density of each channel, bohr^-3.
+
+        Returns
+        -------
+        potential : (n_channels, *mesh) float
+            Hartree.
+        energies : LocalEnergies
         """
-        transformed = rfftn(rho)
-        hartree = self._back(transformed * self.kernel)
+        total = rho.sum(axis=0)
+        transformed = [rfftn(part) for part in rho]
+        hartree = self._back(sum(transformed) * self.kernel)
+        flat = rho.reshape(len(rho), -1)
         gradient = None
         if is_gga(self.xc):
-            gradient = np.stack([self._back(1j * g * transformed).ravel() for g in self.G])
-        exc, scalar, vector = xc_energy_potential(self.xc, rho.ravel(), gradient)
-        v_xc = scalar.reshape(self.mesh)
+            gradient = np.empty((len(rho), 3, total.size))
+            for part, out in zip(transformed, gradient, strict=True):
+                for axis, g in enumerate(self.G):
+                    out[axis] = self._back(1j * g * part).ravel()
+        exc, scalar, vector = xc_energy_potential(self.xc, flat, gradient)
+        v_xc = scalar.reshape(rho.shape)
         if gradient is not None:
-            flux = sum(
-                1j * g * rfftn(v.reshape(self.mesh)) for g, v in zip(self.G, vector, strict=True)
-            )
-            v_xc = v_xc - self._back(flux)
+            for potential, field in zip(v_xc, vector, strict=True):
+                flux = sum(
+                    1j * g * rfftn(v.reshape(self.mesh)) for g, v in zip(self.G, field, strict=True)
+                )
+                potential -= self._back(flux)
         self.electrostatic = hartree + self._ion_potential
         energies = LocalEnergies(
-            hartree=float(0.5 * np.sum(rho * hartree) * self.element),
-            ion=float(np.sum(rho * self._ion_potential) * self.element),
-            xc=float(np.dot(rho.ravel(), exc) * self.element),
+            hartree=float(0.5 * np.sum(total * hartree) * self.element),
+            ion=float(np.sum(total * self._ion_potential) * self.element),
+            xc=float(np.dot(total.ravel(), exc) * self.element),
         )
         return self.electrostatic + v_xc, energies

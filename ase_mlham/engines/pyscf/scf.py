@@ -3,6 +3,9 @@
 Commutator DIIS (Pulay 1982) works on H(k) in the orthonormal basis of each k-point. After the
 first iteration only the changes of D and V go through quadrature: being small, they may be single
 precision and leave out more pairs, which makes late iterations several times cheaper.
+
+Spin is the leading axis of densities, potentials and of H: one channel whose levels hold two
+electrons, or up and down. What has no spin (T, S, V_nl, the orthonormal basis) lacks the axis.
 """
 
 from __future__ import annotations
@@ -17,7 +20,11 @@ from numpy.typing import NDArray
 from ase_mlham.engines.pyscf.cell import Box
 from ase_mlham.engines.pyscf.grid import Quadrature, block_diameter, fft_mesh
 from ase_mlham.engines.pyscf.images import Images
-from ase_mlham.engines.pyscf.kpoints import occupations, time_reversal_mesh
+from ase_mlham.engines.pyscf.kpoints import (
+    occupations,
+    shared_level,
+    time_reversal_mesh,
+)
 from ase_mlham.engines.pyscf.lattice_sums import kinetic_and_overlap, nonlocal_potential
 from ase_mlham.engines.pyscf.potential import LocalPotential
 from ase_mlham.errors import ConvergenceError, EngineError
@@ -46,14 +53,37 @@ class Tolerances:
 class SelfConsistency:
     """A calculation: made by `start`, carried out by `run`.
 
+    Parameters
+    ----------
+    box : Box
+        The crystal.
+    xc : str
+        "pbe" or "lda".
+    kmesh : (3,) int
+        Gamma-centred.
+    ecut_ry : float
+        Of the grid.
+    sigma : float
+        Fermi-Dirac width, hartree.
+    eps_ao, eps_pair : float
+        As in the settings.
+    electrons : (n_levels,) float
+        Of all channels, or of up and down where the total moment is fixed.
+    moments : (n_atoms,) float, optional
+        Initial magnetic moments; with them there are two channels.
+
     Attributes
     ----------
-    T, S, V_nl, H_start, H : (n_R, n, n) float
-        Kinetic, overlap, non-local, superposition and converged matrices, hartree.
+    T, S, V_nl : (n_R, n, n) float
+        Kinetic, overlap and non-local matrices, hartree.
+    H_start, H, D : (n_channels, n_R, n, n) float
+        Superposition and converged matrices, hartree, and the density matrix.
     energy : float
         Free energy (with -T S) in hartree.
-    level : float
-        Fermi level, hartree.
+    levels : (n_levels,) float
+        Fermi level, or those of up and down, hartree.
+    shared_level : float or None
+        Fermi level of all channels, None if the fixed moment does not go with one.
     iterations : int
     smallest_overlap : float
         Smallest eigenvalue of S(k) on the mesh.
@@ -70,6 +100,8 @@ class SelfConsistency:
     sigma: float
     eps_ao: float
     eps_pair: float
+    electrons: NDArray[np.float64]
+    moments: NDArray[np.float64] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def start(self) -> SelfConsistency:
@@ -85,7 +117,7 @@ class SelfConsistency:
         self.quadrature = Quadrature(self.images, self.mesh, self.eps_pair)
         self.seconds["orbitals on the grid"] = time.process_time() - begin
         begin = time.process_time()
-        self.potential = LocalPotential(self.box, self.mesh, self.xc)
+        self.potential = LocalPotential(self.box, self.mesh, self.xc, self.moments)
         self.seconds["ions"] = time.process_time() - begin
         begin = time.process_time()
         self.k, self.weights = time_reversal_mesh(self.kmesh)
@@ -97,23 +129,24 @@ class SelfConsistency:
 
     # ---------------------------------------------------------------- R space and k space
     def _to_k(self, half: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """(X + X^H)(k) of a matrix that holds each pair once, (n_k, n, n)."""
-        flat = half.reshape(len(half), -1)
-        out = np.empty((len(self.k), flat.shape[1]), dtype=complex)
+        """(X + X^H)(k) of a matrix (..., n_R, n, n) that holds each pair once, (..., n_k, n, n)."""
+        *channels, n_R, n, _ = half.shape
+        flat = half.reshape(*channels, n_R, n * n)
+        out = np.empty((*channels, len(self.k), n * n), dtype=complex)
         out.real = self._phase.real @ flat
         out.imag = self._phase.imag @ flat
-        out = out.reshape(-1, *half.shape[1:])
-        return out + out.conj().swapaxes(1, 2)
+        out = out.reshape(*channels, -1, n, n)
+        return out + out.conj().swapaxes(-1, -2)
 
     def _from_k(self, P: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Density matrix D_ij(R) from sum_n f c_i^* c_j at each k, weights applied."""
-        flat = P.reshape(len(P), -1)
+        """Density matrices D_ij(R) from sum_n f c_i^* c_j at each k, weights applied."""
+        flat = P.reshape(*P.shape[:2], -1)
         phase = self._phase.T * self.weights
         D = phase.real @ flat.real - phase.imag @ flat.imag
-        return D.reshape(self.images.lattice_box.shape)
+        return D.reshape(-1, *self.images.lattice_box.shape)
 
     def _full(self, half: NDArray[np.float64]) -> NDArray[np.float64]:
-        return half + half[::-1].swapaxes(1, 2)
+        return half + half[:, ::-1].swapaxes(-1, -2)
 
     def _orthonormalise(self) -> None:
         """X(k) with X^H S X = 1."""
@@ -141,7 +174,8 @@ class SelfConsistency:
         """
         begin = time.process_time()
         V, _ = self.potential(self.potential.start_density)
-        matrix = self._half.copy()
+        channels = len(V)
+        matrix = np.repeat(self._half[None], channels, axis=0)
         self.quadrature.add_potential(matrix, V)
         self.H_start = self._full(matrix)
         F = self._reduce(matrix)
@@ -152,7 +186,8 @@ class SelfConsistency:
         for iteration in range(1, tolerances.iterations + 1):
             occupied, entropy = self._occupy(F)
             orbitals = self._X @ occupied
-            before, D = D, self._from_k(2 * orbitals.conj() @ orbitals.swapaxes(1, 2))
+            P = (2 / channels) * orbitals.conj() @ orbitals.swapaxes(-1, -2)
+            before, D = D, self._from_k(P)
             if iteration == 1:
                 rho = self.quadrature.density(D)
                 self.quadrature.to_single()
@@ -163,8 +198,8 @@ class SelfConsistency:
             step = V - before
             self.quadrature.add_potential(matrix, step, _relaxed(V, step))
             F = self._reduce(matrix)
-            product = (F @ occupied) @ occupied.conj().swapaxes(1, 2)
-            error = product - product.conj().swapaxes(1, 2)
+            product = (F @ occupied) @ occupied.conj().swapaxes(-1, -2)
+            error = product - product.conj().swapaxes(-1, -2)
             last, self.energy = self.energy, self._energy(D, sum(local) + entropy)
             self.commutator, self.change = float(abs(error).max()), abs(self.energy - last)
             self.iterations = iteration
@@ -182,22 +217,24 @@ class SelfConsistency:
             F = sum(w * f for w, f in zip(_diis(errors), focks, strict=True))
         else:
             self._complain(tolerances)
-        self.H = self._full(matrix)
-        self.electrons = float(rho.sum() * self.quadrature.element)
+        self.H, self.D = self._full(matrix), D
+        self.electrons_on_grid = float(rho.sum() * self.quadrature.element)
         self.seconds["cycle"] = time.process_time() - begin
         return self
 
     def _occupy(self, F: NDArray[np.complex128]) -> tuple[NDArray[np.complex128], float]:
         """Occupied eigenvectors times the root of their occupation, and -T S."""
         e, c = np.linalg.eigh(F)
-        pairs = self.box.cell.nelectron / 2
-        f, self.level, entropy = occupations(e, self.weights, pairs, self.sigma)
-        n = int(np.flatnonzero((f > 1e-13).any(axis=0)).max()) + 1
-        return c[:, :, :n] * np.sqrt(f[:, None, :n]), entropy
+        f, self.levels, entropy = occupations(e, self.weights, self.electrons, self.sigma)
+        self.shared_level: float | None = float(self.levels[0])
+        if len(self.levels) > 1:
+            self.shared_level = shared_level(e, self.weights, self.electrons, self.sigma)
+        n = int(np.flatnonzero((f > 1e-13).any(axis=(0, 1))).max()) + 1
+        return c[..., :n] * np.sqrt(f[..., None, :n]), entropy
 
     def _energy(self, D: NDArray[np.float64], others: float) -> float:
         """Free energy from the density matrix, hartree."""
-        return 2 * float(np.vdot(D, self._half)) + others + self.potential.ion_energy
+        return 2 * float(np.vdot(D.sum(axis=0), self._half)) + others + self.potential.ion_energy
 
     def _complain(self, tolerances: Tolerances) -> None:
         raise ConvergenceError(
@@ -215,7 +252,7 @@ class SelfConsistency:
 
     def _reduce(self, half: NDArray[np.float64]) -> NDArray[np.complex128]:
         """H(k) in the orthonormal basis."""
-        return self._X.conj().swapaxes(1, 2) @ self._to_k(half) @ self._X
+        return self._X.conj().swapaxes(-1, -2) @ self._to_k(half) @ self._X
 
 
 def _relaxed(whole: NDArray, step: NDArray) -> float:

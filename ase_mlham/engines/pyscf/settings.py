@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ase_mlham.errors import InputError
 
 __all__ = ["PyscfSettings"]
@@ -31,9 +33,17 @@ class PyscfSettings:
         along directions that are not periodic or hold a vacuum.
     smearing : float
         Width of the Fermi-Dirac occupation, eV; zero for integer occupation.
+    spin : str
+        "none", "collinear", or "auto": "collinear" exactly if an atom carries an initial magnetic
+        moment (`Atoms.set_initial_magnetic_moments`, Bohr magnetons, positive where up electrons
+        are in the majority). The initial moments polarise the first density; without any the
+        symmetry of up and down remains.
+    total_moment : float, optional
+        Up minus down electrons in the cell, kept fixed; by default it is free and follows from one
+        Fermi level for both. Needed without smearing.
     method : str
-        "crystal" (real-space driver), "molecule" (PySCF's molecular RKS), or "auto": "molecule"
-        if no direction is periodic.
+        "crystal" (real-space driver), "molecule" (PySCF's molecular RKS and UKS), or "auto":
+        "molecule" if no direction is periodic.
     eps_ao, eps_pair : float
         Orbital values, and products of two orbital values, below which quadrature leaves them out
         (atomic units).
@@ -56,6 +66,8 @@ class PyscfSettings:
     kpts: tuple[int, int, int] | None = None
     kspacing: float = 0.29
     smearing: float = 0.05
+    spin: str = "auto"
+    total_moment: float | None = None
     method: str = "auto"
     eps_ao: float = 1e-6
     eps_pair: float = 1e-8
@@ -69,6 +81,16 @@ class PyscfSettings:
             raise InputError(f"xc={self.xc!r}: this engine computes 'pbe' and 'lda'")
         if self.method not in ("auto", "crystal", "molecule"):
             raise InputError(f"method={self.method!r}: give 'auto', 'crystal' or 'molecule'")
+        if self.spin not in ("auto", "none", "collinear"):
+            raise InputError(
+                f"spin={self.spin!r}: give 'auto', 'none' or 'collinear' (this engine has no "
+                "spinors)"
+            )
+        if self.total_moment is not None:
+            if self.spin == "none":
+                raise InputError("total_moment is given, but spin='none' has no moment")
+            if not np.isfinite(self.total_moment):
+                raise InputError(f"total_moment={self.total_moment!r} must be a number")
         if self.kpts is not None:
             mesh = tuple(int(n) for n in self.kpts)
             if len(mesh) != 3 or min(mesh) < 1 or mesh != tuple(self.kpts):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_mlham.core import BlockMatrix, BlockPattern, LCAOSystem, OrbitalBasis, Structure
+from ase_mlham.core import BlockMatrix, BlockPattern, LCAOSystem, OrbitalBasis, SpinKind, Structure
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.engines.pyscf.basis_sets import (
     core_basis,
@@ -17,6 +17,12 @@ from ase_mlham.engines.pyscf.basis_sets import (
 )
 from ase_mlham.engines.pyscf.cell import vacuum_directions, vacuum_potential
 from ase_mlham.engines.pyscf.functional import PSEUDO
+from ase_mlham.engines.pyscf.moments import (
+    atomic_moments,
+    moments_record,
+    pauli,
+    uneven_levels,
+)
 from ase_mlham.engines.pyscf.scf import SelfConsistency
 from ase_mlham.engines.pyscf.settings import PyscfSettings
 from ase_mlham.units import CODATA_2018
@@ -38,11 +44,11 @@ def extract(
     order: NDArray[np.int64],
     scale: float,
 ) -> BlockMatrix:
-    """Blocks of a pattern from an array X[R, i, j] over a dense box of lattice vectors.
+    """Blocks of a pattern from an array X[component, R, i, j] over a dense box of lattice vectors.
 
     Parameters
     ----------
-    X : (n_R, n, n) float
+    X : (n_components, n_R, n, n) float
         Orbitals in PySCF's order.
     pattern : BlockPattern
         What to take; all of it must lie in the box.
@@ -62,17 +68,20 @@ def extract(
         i, j = pattern.i[group.slice], pattern.j[group.slice]
         row = order[pattern.offsets[i][:, None] + np.arange(n_a)]
         column = order[pattern.offsets[j][:, None] + np.arange(n_b)]
-        block = X[cell[group.slice][:, None, None], row[:, :, None], column[:, None, :]]
-        values.append(scale * block[None])
+        block = X[:, cell[group.slice][:, None, None], row[:, :, None], column[:, None, :]]
+        values.append(scale * block)
     return BlockMatrix(pattern, tuple(values))
 
 
 def largest_outside(
     X: NDArray[np.float64], pattern: BlockPattern, reach: NDArray[np.int64]
 ) -> float:
-    """Largest |element| in blocks that a pattern does not hold."""
+    """Largest |element| in blocks that a pattern does not hold, of X as for `extract`."""
     start = pattern.offsets[:-1]
-    largest = np.maximum.reduceat(np.maximum.reduceat(abs(X), start, axis=1), start, axis=2)
+    largest = np.max(
+        [np.maximum.reduceat(np.maximum.reduceat(abs(x), start, axis=1), start, axis=2) for x in X],
+        axis=0,
+    )
     size = 2 * reach + 1
     for i, j, R in ((pattern.i, pattern.j, pattern.R), (pattern.j, pattern.i, -pattern.R)):
         shifted = R + reach
@@ -92,6 +101,9 @@ def crystal_system(
     basis = core_basis(scf.box.cell, basis_name, settings.eps_cutoff)
     pattern = basis_pattern(structure, basis)
     order, reach = orbital_order(scf.box.cell), scf.images.lattice_box.reach
+    H = pauli(scf.H)
+    if scf.shared_level is None:
+        notes = (*notes, uneven_levels(scf.electrons, scf.levels * HARTREE))
 
     def take(X: NDArray[np.float64], scale: float) -> BlockMatrix:
         return extract(X, pattern, reach, order, scale)
@@ -99,17 +111,22 @@ def crystal_system(
     return LCAOSystem(
         structure=structure,
         basis=basis,
-        hamiltonian=take(scf.H, HARTREE),
-        overlap=take(scf.S, 1.0),
+        hamiltonian=take(H, HARTREE),
+        overlap=take(scf.S[None], 1.0),
         n_electrons=float(scf.box.cell.nelectron),
-        fermi_level=scf.level * HARTREE,
+        spin=SpinKind.NONE if len(H) == 1 else SpinKind.COLLINEAR,
+        fermi_level=None if scf.shared_level is None else scf.shared_level * HARTREE,
         kpts=scf.kmesh,
         operators={
-            "kinetic": take(scf.T, HARTREE),
-            "nonlocal": take(scf.V_nl, HARTREE),
-            "superposition": take(scf.H_start, HARTREE),
+            "kinetic": take(scf.T[None], HARTREE),
+            "nonlocal": take(scf.V_nl[None], HARTREE),
+            "superposition": take(pauli(scf.H_start), HARTREE),
         },
-        provenance=_provenance(structure, scf, settings, basis_name, basis, pattern),
+        provenance={
+            **_provenance(structure, scf, settings, basis_name, basis),
+            "largest_cut_hamiltonian": largest_outside(H, pattern, reach) * HARTREE,
+            "largest_cut_overlap": largest_outside(scf.S[None], pattern, reach),
+        },
         warnings=notes,
     )
 
@@ -120,9 +137,7 @@ def _provenance(
     settings: PyscfSettings,
     basis_name: str,
     basis: OrbitalBasis,
-    pattern: BlockPattern,
 ) -> dict[str, Any]:
-    reach = scf.images.lattice_box.reach
     out: dict[str, Any] = {
         "source": "pyscf",
         "method": "crystal",
@@ -143,12 +158,14 @@ def _provenance(
         "free_energy": scf.energy * HARTREE,
         "energy_change": scf.change * HARTREE,
         "commutator": scf.commutator * HARTREE,
-        "electrons_on_grid": scf.electrons,
+        "electrons_on_grid": scf.electrons_on_grid,
         "smallest_overlap_eigenvalue": scf.smallest_overlap,
-        "largest_cut_hamiltonian": largest_outside(scf.H, pattern, reach) * HARTREE,
-        "largest_cut_overlap": largest_outside(scf.S, pattern, reach),
         "cpu_seconds": {name: round(t, 3) for name, t in scf.seconds.items()},
     }
+    if scf.moments is not None:
+        atoms = scf.box.cell.ao_labels(fmt=None)
+        of_orbital = np.array([label[0] for label in atoms], dtype=np.int64)
+        out |= moments_record(scf.moments, atomic_moments(scf.D, scf.S, of_orbital))
     empty = np.flatnonzero(vacuum_directions(structure) | ~structure.pbc)
     if len(empty) == 1:
         level, slope = vacuum_potential(scf.potential.electrostatic, scf.box, int(empty[0]))
