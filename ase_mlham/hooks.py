@@ -108,7 +108,7 @@ class FamilySpec(Spec):
     config : str
         "module:dataclass"; a frozen dataclass of plain values, every field with a default.
     module : str
-        "module:class"; a `torch.nn.Module` built as `cls(config, layout, n_components)`, see
+        "module:class"; a `torch.nn.Module` built as `cls(config, layout)`, see
         `learning.family`.
     presets : mapping
         Name to a mapping of config fields.

@@ -61,6 +61,9 @@ class Structure:
         Lattice vectors as rows, Å. Rows of directions that are not periodic may be zero.
     pbc : (3,) bool
         Which directions are periodic.
+    moments : (n_atoms, 3) float, optional
+        Magnetic moments of the atoms, Bohr magnetons; collinear ones lie along z, and (n_atoms,)
+        numbers are taken as such. None: not known, or none.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class Structure:
     positions: NDArray[np.float64]
     cell: NDArray[np.float64]
     pbc: NDArray[np.bool_]
+    moments: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "numbers", whole_numbers(self.numbers, "atomic numbers"))
@@ -102,6 +106,8 @@ class Structure:
                 f"structure of {n_atoms} atoms: positions have shape {self.positions.shape}, cell "
                 f"{self.cell.shape}; expected ({n_atoms}, 3) and (3, 3)"
             )
+        if self.moments is not None:
+            object.__setattr__(self, "moments", _vectors(self.moments, n_atoms))
         if self.pbc.shape != (3,):
             raise InputError(f"pbc has shape {self.pbc.shape}; expected three booleans")
         if not (np.isfinite(self.positions).all() and np.isfinite(self.cell).all()):
@@ -118,14 +124,21 @@ class Structure:
 
     @classmethod
     def from_atoms(cls, atoms: Atoms) -> Structure:
-        """Structure of an `ase.Atoms` object."""
-        return cls(atoms.numbers, atoms.positions, np.asarray(atoms.cell), atoms.pbc)
+        """Structure of an `ase.Atoms` object; its initial magnetic moments are the moments."""
+        moments = None
+        if atoms.has("initial_magmoms"):
+            moments = atoms.get_initial_magnetic_moments()
+        return cls(atoms.numbers, atoms.positions, np.asarray(atoms.cell), atoms.pbc, moments)
 
     def to_atoms(self) -> Atoms:
         """A new `ase.Atoms` object of this structure."""
         from ase import Atoms
 
-        return Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc)
+        atoms = Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc)
+        if self.moments is not None:
+            collinear = not np.any(self.moments[:, :2])
+            atoms.set_initial_magnetic_moments(self.moments[:, 2] if collinear else self.moments)
+        return atoms
 
     @property
     def n_atoms(self) -> int:
@@ -152,6 +165,23 @@ class Structure:
         return all(
             np.array_equal(getattr(self, name), getattr(other, name))
             for name in ("numbers", "positions", "cell", "pbc")
-        )
+        ) and _same(self.moments, other.moments)
 
     __hash__ = None  # type: ignore[assignment]  # equality compares arrays
+
+
+def _vectors(moments: ArrayLike, n_atoms: int) -> NDArray[np.float64]:
+    """Moments as vectors."""
+    array = np.asarray(moments, dtype=np.float64)
+    if array.shape == (n_atoms,):
+        array = np.stack([np.zeros(n_atoms), np.zeros(n_atoms), array], axis=1)
+    if array.shape != (n_atoms, 3) or not np.isfinite(array).all():
+        raise InputError(
+            f"magnetic moments of shape {np.shape(moments)}; expected ({n_atoms},) or "
+            f"({n_atoms}, 3) finite numbers"
+        )
+    return frozen_array(array, np.float64)
+
+
+def _same(a: NDArray | None, b: NDArray | None) -> bool:
+    return (a is None) == (b is None) and (a is None or np.array_equal(a, b))

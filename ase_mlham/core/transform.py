@@ -10,6 +10,7 @@ All are exact rearrangements of stored numbers (a rotation rounds), vectorised o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -144,10 +145,23 @@ def rotated(system: LCAOSystem, rotation: NDArray[np.float64]) -> LCAOSystem:
             name: turn(matrix, "vector" if name in VECTOR_OPERATORS else "pauli")
             for name, matrix in system.operators.items()
         },
-        structure=Structure(
-            old.numbers, old.positions @ rotation.T, old.cell @ rotation.T, old.pbc
+        structure=replace(
+            old,
+            positions=old.positions @ rotation.T,
+            cell=old.cell @ rotation.T,
+            moments=_turned_moments(system, rotation),
         ),
     )
+
+
+def _turned_moments(
+    system: LCAOSystem, rotation: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Axial vectors; collinear spin has an axis of its own."""
+    moments = system.structure.moments
+    if moments is None or system.spin is not SpinKind.SPINOR:
+        return moments
+    return np.linalg.det(rotation) * moments @ rotation.T
 
 
 # ---------------------------------------------------------------------- relabelling
@@ -188,7 +202,12 @@ def permuted(system: Sys, order: ArrayLike) -> Sys:
     return system.replace(
         **{name: _permuted_matrix(matrix, order) for name, matrix in _main(system).items()},
         operators={name: _permuted_matrix(m, order) for name, m in system.operators.items()},
-        structure=Structure(old.numbers[order], old.positions[order], old.cell, old.pbc),
+        structure=replace(
+            old,
+            numbers=old.numbers[order],
+            positions=old.positions[order],
+            moments=None if old.moments is None else old.moments[order],
+        ),
     )
 
 
@@ -233,7 +252,7 @@ def shifted(system: Sys, cells: ArrayLike) -> Sys:
     return system.replace(
         **{name: _shifted_matrix(matrix, whole) for name, matrix in _main(system).items()},
         operators={name: _shifted_matrix(m, whole) for name, m in system.operators.items()},
-        structure=Structure(old.numbers, old.positions + whole @ old.cell, old.cell, old.pbc),
+        structure=replace(old, positions=old.positions + whole @ old.cell),
     )
 
 
@@ -325,6 +344,7 @@ def supercell(system: Sys, repeats: ArrayLike) -> Sys:
             positions.reshape(-1, 3),
             cosets.matrix @ old.cell,
             old.pbc,
+            None if old.moments is None else np.tile(old.moments, (cosets.n, 1)),
         ),
         n_electrons=system.n_electrons * cosets.n,
         kpts=None,

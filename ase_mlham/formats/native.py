@@ -4,7 +4,8 @@ Layout of version 1, for other programs:
 
     /                   attributes: format, version, conventions, units, spin, n_electrons,
                         fermi_level, kpts, complete (written last)
-    /structure/         numbers, positions (Å), cell (rows, Å), pbc
+    /structure/         numbers, positions (Å), cell (rows, Å), pbc; moments (Bohr magnetons) if
+                        known
     /basis/             description (JSON, see `packing`), numbers (radial functions, projectors)
     /patterns/0, 1...   (n_blocks, 5): i, j, R1, R2, R3; one of each Hermitian pair
     /hamiltonian/       attributes: pattern, components, symmetry; one array a pair of species,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["CONVENTIONS", "VERSION", "NativeFile", "read", "sniff", "write"]
 
 FORMAT = "ase-mlham system"
-VERSION = (1, 0)
+VERSION = (1, 1)
 """Major and minor version written; a file of a newer major version is refused."""
 
 CONVENTIONS = """\
@@ -232,6 +233,9 @@ class NativeFile:
                 self._array("structure/positions", 2, ("<f8",)),
                 self._array("structure/cell", 2, ("<f8",)),
                 self._array("structure/pbc", 1, ("|u1",)).astype(bool),
+                self._array("structure/moments", 2, ("<f8",))
+                if "structure/moments" in self._file
+                else None,
             )
 
     @cached_property
@@ -427,7 +431,9 @@ def write(
         for name, text in texts.items():
             file.create_dataset(name, data=np.frombuffer(text.encode(), np.uint8), **packing)
         structure = system.structure
+        moments = [] if structure.moments is None else [structure.moments.astype("<f8")]
         for name, array in (
+            *(("structure/moments", array) for array in moments),
             ("structure/numbers", structure.numbers.astype("<i8")),
             ("structure/positions", structure.positions.astype("<f8")),
             ("structure/cell", structure.cell.astype("<f8")),

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from ase_mlham.core import BlockMatrix, BlockPattern, OrbitalBasis, Structure
+from ase_mlham.core import BlockMatrix, BlockPattern, OrbitalBasis, SpinKind, Structure
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.core.transform import permuted, rotated_matrix, shifted, supercell
 from ase_mlham.learning.family import Coefficients
@@ -68,6 +68,11 @@ class Subject:
     make: Callable[[int], Any]
     steps: int
 
+    @property
+    def magnetic(self) -> bool:
+        """Whether H has parts that are odd in the magnetic moments."""
+        return bool(self.layout.odd.any())
+
     def network(self) -> Any:
         """The network that all checks look at."""
         return self.make(0)
@@ -95,7 +100,7 @@ class Subject:
 
 def _rms(matrix: BlockMatrix) -> float:
     flat = np.concatenate([array.ravel() for array in matrix.values])
-    return float(np.sqrt(np.mean(flat**2)))
+    return float(np.sqrt(np.mean(abs(flat) ** 2)))
 
 
 def _deviation(a: BlockMatrix, b: BlockMatrix) -> float:
@@ -114,56 +119,62 @@ def _size(output: Coefficients) -> float:
 
 
 # ---------------------------------------------------------------------- probe structures
-def _elements(basis: OrbitalBasis) -> tuple[int, int]:
-    return int(basis.numbers[0]), int(basis.numbers[-1])
+def _elements(subject: Subject) -> tuple[int, int]:
+    return int(subject.basis.numbers[0]), int(subject.basis.numbers[-1])
 
 
 def _structure(
-    numbers: list[int], positions: ArrayLike, cell: ArrayLike | None = None
+    subject: Subject, numbers: list[int], positions: ArrayLike, cell: ArrayLike | None = None
 ) -> Structure:
-    """Periodic with a cell, a molecule without."""
+    """Periodic with a cell, a molecule without; moments where H has parts odd in them."""
+    moments = None
+    if subject.magnetic:
+        moments = np.random.default_rng(len(numbers)).normal(size=(len(numbers), 3))
+        if subject.layout.spin is SpinKind.COLLINEAR:
+            moments[:, :2] = 0.0
     return Structure(
         np.array(numbers),
         np.array(positions, dtype=float),
         np.zeros((3, 3)) if cell is None else np.array(cell),
         np.full(3, cell is not None),
+        moments,
     )
 
 
-def _crystal(basis: OrbitalBasis) -> Structure:
+def _crystal(subject: Subject) -> Structure:
     """Undistorted rock salt: edges along all axes, where edge frames have their poles."""
-    a, b = _elements(basis)
+    a, b = _elements(subject)
     cell = 2.3 * np.array([[0.0, 1, 1], [1, 0, 1], [1, 1, 0]])
-    return _structure([a, b], [[0.0, 0, 0], [2.3, 0, 0]], cell)
+    return _structure(subject, [a, b], [[0.0, 0, 0], [2.3, 0, 0]], cell)
 
 
-def _disordered(basis: OrbitalBasis) -> Structure:
+def _disordered(subject: Subject) -> Structure:
     """Triclinic cell without any symmetry; one atom outside the cell."""
-    a, b = _elements(basis)
+    a, b = _elements(subject)
     cell = np.array([[4.3, 0.2, -0.4], [0.5, 4.6, 0.3], [-0.3, 0.6, 4.9]])
     scaled = np.array(
         [[0.02, 0.05, -0.03], [0.51, 0.47, 0.06], [0.46, 0.04, 0.55], [1.05, 0.5, 0.52]]
     )
-    return _structure([a, b, b, a], scaled @ cell, cell)
+    return _structure(subject, [a, b, b, a], scaled @ cell, cell)
 
 
-def _molecule(basis: OrbitalBasis) -> Structure:
+def _molecule(subject: Subject) -> Structure:
     """Not periodic; bonds along +z and -z."""
-    a, b = _elements(basis)
+    a, b = _elements(subject)
     positions = [[0.0, 0, 0], [0, 0, 2.1], [0, 0, -1.9], [1.6, 0.4, 0.9]]
-    return _structure([a, b, a, b], positions)
+    return _structure(subject, [a, b, a, b], positions)
 
 
-def _probes(basis: OrbitalBasis) -> dict[str, Structure]:
+def _probes(subject: Subject) -> dict[str, Structure]:
     return {
-        "crystal": _crystal(basis),
-        "disordered": _disordered(basis),
-        "molecule": _molecule(basis),
+        "crystal": _crystal(subject),
+        "disordered": _disordered(subject),
+        "molecule": _molecule(subject),
     }
 
 
 def _moved(structure: Structure, positions: NDArray[np.float64]) -> Structure:
-    return Structure(structure.numbers, positions, structure.cell, structure.pbc)
+    return replace(structure, positions=positions)
 
 
 # ---------------------------------------------------------------------- symmetry
@@ -180,17 +191,29 @@ def _turn(angle: float, axis: tuple[float, float, float]) -> NDArray[np.float64]
 
 def _rotated(subject: Subject, turns: Mapping[str, NDArray[np.float64]]) -> Measurement:
     measured = {}
-    for probe, structure in _probes(subject.basis).items():
+    for probe, structure in _probes(subject).items():
         pattern = basis_pattern(structure, subject.basis)
         reference, size = subject.blocks(structure, pattern)
         for turn, Q in turns.items():
-            turned = Structure(
-                structure.numbers, structure.positions @ Q.T, structure.cell @ Q.T, structure.pbc
+            turned = replace(
+                structure,
+                positions=structure.positions @ Q.T,
+                cell=structure.cell @ Q.T,
+                moments=_turned_moments(subject, structure, Q),
             )
-            expected = rotated_matrix(reference, subject.basis, Q)
+            expected = rotated_matrix(reference, subject.basis, Q, "pauli")
             found, _ = subject.blocks(turned, pattern)
             measured[f"{probe}, {turn}"] = _deviation(found, expected) / size
     return _worst(measured)
+
+
+def _turned_moments(
+    subject: Subject, structure: Structure, Q: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Axial vectors; collinear ones have an axis of their own."""
+    if structure.moments is None or subject.layout.spin is SpinKind.COLLINEAR:
+        return structure.moments
+    return np.linalg.det(Q) * structure.moments @ Q.T
 
 
 def rotation(subject: Subject) -> Measurement:
@@ -217,7 +240,7 @@ def inversion(subject: Subject) -> Measurement:
 def translation(subject: Subject) -> Measurement:
     """Moving all atoms together changes nothing."""
     measured = {}
-    for probe, structure in _probes(subject.basis).items():
+    for probe, structure in _probes(subject).items():
         pattern = basis_pattern(structure, subject.basis)
         reference, size = subject.blocks(structure, pattern)
         moved = _moved(structure, structure.positions + np.array([0.7, -12.3, 3.1]))
@@ -228,12 +251,15 @@ def translation(subject: Subject) -> Measurement:
 def permutation(subject: Subject) -> Measurement:
     """The order of atoms changes the order of blocks and nothing else."""
     measured = {}
-    for probe, structure in _probes(subject.basis).items():
+    for probe, structure in _probes(subject).items():
         reference, size = subject.blocks(structure)
         order = np.roll(np.arange(structure.n_atoms)[::-1], 1)
         expected = permuted(reference, order)
-        other = Structure(
-            structure.numbers[order], structure.positions[order], structure.cell, structure.pbc
+        other = replace(
+            structure,
+            numbers=structure.numbers[order],
+            positions=structure.positions[order],
+            moments=None if structure.moments is None else structure.moments[order],
         )
         found, _ = subject.blocks(other, expected.pattern)
         measured[probe] = _deviation(found, expected) / size
@@ -244,7 +270,7 @@ def hermiticity(subject: Subject) -> Measurement:
     """On-site blocks are symmetric; a pair seen from its other end gives the transposed block."""
     layout, network = subject.layout, subject.network()
     measured = {}
-    for probe, structure in _probes(subject.basis).items():
+    for probe, structure in _probes(subject).items():
         graph = subject.graph(structure)
         swapped = HamiltonianGraph(
             **{
@@ -282,7 +308,7 @@ def supercells(subject: Subject) -> Measurement:
     """A larger cell of the same crystal has the same blocks."""
     measured = {}
     for probe in ("crystal", "disordered"):
-        structure = _probes(subject.basis)[probe]
+        structure = _probes(subject)[probe]
         reference, size = subject.blocks(structure)
         expected = supercell(reference, (2, 1, 1))
         doubled = Structure(
@@ -290,6 +316,7 @@ def supercells(subject: Subject) -> Measurement:
             np.concatenate([structure.positions, structure.positions + structure.cell[0]]),
             structure.cell * np.array([[2.0], [1.0], [1.0]]),
             structure.pbc,
+            None if structure.moments is None else np.tile(structure.moments, (2, 1)),
         )
         found, _ = subject.blocks(doubled, expected.pattern)
         measured[probe] = _deviation(found, expected) / size
@@ -300,7 +327,7 @@ def images(subject: Subject) -> Measurement:
     """Replacing atoms by their periodic images relabels blocks and changes nothing else."""
     measured = {}
     for probe in ("crystal", "disordered"):
-        structure = _probes(subject.basis)[probe]
+        structure = _probes(subject)[probe]
         reference, size = subject.blocks(structure)
         cells = np.array([[1, 0, -2], [0, -1, 0], [0, 0, 0], [-1, 1, 1]])[: structure.n_atoms]
         expected = shifted(reference, cells)
@@ -310,20 +337,67 @@ def images(subject: Subject) -> Measurement:
     return _worst(measured)
 
 
+def time_reversal(subject: Subject) -> Measurement:
+    """Turning all moments round conjugates H and turns its spin; without any, spin is B alone."""
+    if subject.layout.spin is SpinKind.NONE:
+        raise Skip("Hamiltonians without spin")
+    measured = {}
+    for probe, structure in _probes(subject).items():
+        reference, size = subject.blocks(structure)
+        flipped = None if structure.moments is None else -structure.moments
+        found, _ = subject.blocks(replace(structure, moments=flipped))
+        worst = 0.0
+        for a, b in zip(found.values, reference.values, strict=True):
+            expected = b.conj().copy()
+            expected[1:] *= -1
+            worst = max(worst, float(abs(a - expected).max()))
+        measured[probe] = worst / size
+    return _worst(measured)
+
+
+def spinless_limit(subject: Subject) -> Measurement:
+    """Without moments all parts that are odd in them vanish."""
+    if not subject.magnetic:
+        raise Skip("no part of H is odd in the moments")
+    measured = {}
+    for probe, structure in _probes(subject).items():
+        graph = subject.graph(structure)
+        with torch.no_grad():
+            size = _size(subject.network()(graph))
+            none = subject.network()(replace(graph, moments=torch.zeros_like(graph.moments)))
+        odd = [part[:, subject.layout.odd] for part in none]
+        measured[probe] = max(float(x.abs().max()) if x.numel() else 0.0 for x in odd) / size
+    return _worst(measured)
+
+
+def moments(subject: Subject) -> Measurement:
+    """The moments are felt: otherwise the two checks above would see nothing."""
+    if not subject.magnetic:
+        raise Skip("no part of H is odd in the moments")
+    odd, smallest = subject.layout.odd, np.inf
+    for structure in _probes(subject).values():
+        with torch.no_grad():
+            output = subject.network()(subject.graph(structure))
+        parts = Coefficients(*(part[:, odd] for part in output))
+        smallest = min(smallest, _size(parts) / _size(output))
+    return Measurement(1e-4 / max(smallest, 1e-300), 1.0, f"odd parts {smallest:.1g} of the whole")
+
+
 # ---------------------------------------------------------------------- smoothness and range
 def _approach(subject: Subject, distance: float) -> Structure:
     """The molecule, and one atom more at a distance from its first atom, far from the others."""
-    base = _molecule(subject.basis)
+    base = _molecule(subject)
     direction = np.array([-0.6, -0.8, 0.0])
     positions = np.concatenate([base.positions, [distance * direction]])
-    numbers = np.append(base.numbers, _elements(subject.basis)[0])
-    return Structure(numbers, positions, base.cell, base.pbc)
+    numbers = np.append(base.numbers, _elements(subject)[0])
+    moments = None if base.moments is None else np.append(base.moments, base.moments[:1], axis=0)
+    return replace(base, numbers=numbers, positions=positions, moments=moments)
 
 
 def message_cutoff(subject: Subject) -> Measurement:
     """An atom that enters the range of messages does so without a jump in value or slope."""
     cutoff = subject.network().message_cutoff
-    pattern = basis_pattern(_molecule(subject.basis), subject.basis)
+    pattern = basis_pattern(_molecule(subject), subject.basis)
     species = subject.basis.species_index(_approach(subject, cutoff).numbers)
     pattern = BlockPattern.from_pairs(species, subject.basis.sizes, pattern.i, pattern.j, pattern.R)
     step = 1e-4
@@ -356,12 +430,12 @@ def pair_cutoff(subject: Subject) -> Measurement:
 
 def locality(subject: Subject) -> Measurement:
     """The end of a long chain of atoms does not feel what happens at its other end."""
-    a, _ = _elements(subject.basis)
+    a, _ = _elements(subject)
     n, spacing = 24, 2.2
     positions = np.zeros((n, 3))
     positions[:, 0] = spacing * np.arange(n)
     positions[:, 1] = 0.3 * np.sin(np.arange(n))
-    structure = _structure([a] * n, positions)
+    structure = _structure(subject, [a] * n, positions)
     pattern = basis_pattern(structure, subject.basis)
     moved = positions.copy()
     moved[-1] += np.array([0.1, 0.2, -0.1])
@@ -369,7 +443,7 @@ def locality(subject: Subject) -> Measurement:
     with torch.no_grad():
         before = network(subject.graph(structure, pattern))
         after = network(subject.graph(_moved(structure, moved), pattern))
-    change = (after.onsite - before.onsite).abs().amax(dim=(1, 2)) / _size(before)
+    change = (after.onsite - before.onsite).abs().amax(dim=1) / _size(before)
     affected = torch.nonzero(change > _EXACT).squeeze(1)
     reach = (n - 1 - int(affected.min())) * spacing if len(affected) else 0.0
     if len(affected) == 0:
@@ -393,7 +467,7 @@ def _joined(graphs: list[HamiltonianGraph]) -> HamiltonianGraph:
 
 def batching(subject: Subject) -> Measurement:
     """Several structures put into one graph do not know of one another."""
-    graphs = [subject.graph(structure) for structure in _probes(subject.basis).values()]
+    graphs = [subject.graph(structure) for structure in _probes(subject).values()]
     network = subject.network()
     with torch.no_grad():
         apart = [network(graph) for graph in graphs]
@@ -407,7 +481,7 @@ def batching(subject: Subject) -> Measurement:
 
 def chunks(subject: Subject) -> Measurement:
     """Predicting some of the pairs gives what predicting all of them gives."""
-    graph, network = subject.graph(_disordered(subject.basis)), subject.network()
+    graph, network = subject.graph(_disordered(subject)), subject.network()
     chosen = torch.randperm(graph.n_pairs, generator=torch.Generator().manual_seed(1))
     chosen = chosen[: graph.n_pairs // 3]
     part = HamiltonianGraph(
@@ -426,12 +500,12 @@ def chunks(subject: Subject) -> Measurement:
 
 def isolated_atom(subject: Subject) -> Measurement:
     """One atom alone: no messages, no pairs, finite blocks of the right shape."""
-    a, _ = _elements(subject.basis)
-    structure = _structure([a], np.zeros((1, 3)))
+    a, _ = _elements(subject)
+    structure = _structure(subject, [a], np.zeros((1, 3)))
     graph = subject.graph(structure)
     with torch.no_grad():
         output = subject.network()(graph)
-    shape = (1, 1, subject.layout.n_coefficients)
+    shape = (1, subject.layout.n_coefficients)
     good = (
         tuple(output.onsite.shape) == shape
         and tuple(output.offsite.shape) == (0, *shape[1:])
@@ -443,7 +517,7 @@ def isolated_atom(subject: Subject) -> Measurement:
 # ---------------------------------------------------------------------- numbers
 def precision(subject: Subject) -> Measurement:
     """Single precision agrees with double precision."""
-    graph = subject.graph(_disordered(subject.basis))
+    graph = subject.graph(_disordered(subject))
     double = subject.network()
     single = copy.deepcopy(double).float()
     with torch.no_grad():
@@ -459,7 +533,7 @@ def device(subject: Subject) -> Measurement:
     """A GPU agrees with the CPU."""
     if not torch.cuda.is_available():
         raise Skip("no GPU on this machine")
-    graph = subject.graph(_disordered(subject.basis))
+    graph = subject.graph(_disordered(subject))
     network = subject.network()
     with torch.no_grad():
         expected = network(graph)
@@ -470,7 +544,7 @@ def device(subject: Subject) -> Measurement:
 
 def repeatability(subject: Subject) -> Measurement:
     """The same input gives the same bits and is not changed; precomputed tensors change nothing."""
-    graph, network = subject.graph(_disordered(subject.basis)), subject.network()
+    graph, network = subject.graph(_disordered(subject)), subject.network()
     kept = {field.name: getattr(graph, field.name).clone() for field in fields(graph)}
     with torch.no_grad():
         first, second = network(graph), network(graph)
@@ -488,7 +562,7 @@ def repeatability(subject: Subject) -> Measurement:
 
 def gradient(subject: Subject) -> Measurement:
     """Gradients of the weights agree with finite differences."""
-    graph, network = subject.graph(_molecule(subject.basis)), subject.network()
+    graph, network = subject.graph(_molecule(subject)), subject.network()
     generator = torch.Generator().manual_seed(2)
     parameters = [p for p in network.parameters() if p.requires_grad]
     directions = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
@@ -519,7 +593,7 @@ def gradient(subject: Subject) -> Measurement:
 
 def overfitting(subject: Subject) -> Measurement:
     """The network can be brought to what another one of its kind says about one structure."""
-    graph = subject.graph(_disordered(subject.basis), dtype=torch.float32)
+    graph = subject.graph(_disordered(subject), dtype=torch.float32)
     teacher, student = subject.make(7).float(), subject.make(0).float()
     with torch.no_grad():
         target = teacher(graph)
@@ -552,7 +626,7 @@ def size(subject: Subject) -> Measurement:
     """With random weights the output is not zero: otherwise no check above would see anything."""
     network = subject.network()
     with torch.no_grad():
-        outputs = [network(subject.graph(s)) for s in _probes(subject.basis).values()]
+        outputs = [network(subject.graph(s)) for s in _probes(subject).values()]
     smallest = min(min(_size(Coefficients(p, p)) for p in output) for output in outputs)
     n = sum(p.numel() for p in network.parameters())
     return Measurement(1e-6 / max(smallest, 1e-300), 1.0, f"rms {smallest:.2g}, {n:,} weights")
@@ -567,6 +641,9 @@ CHECKS: Mapping[str, Callable[[Subject], Measurement]] = {
     "hermiticity": hermiticity,
     "supercell": supercells,
     "images": images,
+    "time_reversal": time_reversal,
+    "spinless_limit": spinless_limit,
+    "moments": moments,
     "message_cutoff": message_cutoff,
     "pair_cutoff": pair_cutoff,
     "locality": locality,

@@ -18,7 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ase_mlham.core import BlockMatrix, BlockPattern, LCAOSystem, OrbitalBasis, SpeciesBasis
+from ase_mlham.core import (
+    BlockMatrix,
+    BlockPattern,
+    LCAOSystem,
+    OrbitalBasis,
+    SpeciesBasis,
+    SpinKind,
+)
 from ase_mlham.core.neighbours import neighbour_list
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.errors import BasisError, FormatError, InputError
@@ -26,9 +33,10 @@ from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph, build_graph
 from ase_mlham.learning.layout import BlockLayout
 from ase_mlham.learning.losses import ElementIndex, OrbitalElements
+from ase_mlham.learning.parts import part_names
 from ase_mlham.learning.splits import structure_group
 from ase_mlham.learning.targets import TargetTransform, TrainingExample
-from ase_mlham.learning.tensors import to_coefficients
+from ase_mlham.learning.tensors import left_out, to_coefficients
 
 __all__ = [
     "PreparedData",
@@ -44,6 +52,9 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+_NEGLIGIBLE = 1e-4
+"""What a self-consistent cycle leaves in parts that are zero by symmetry, eV."""
 
 T = TypeVar("T")
 
@@ -224,6 +235,8 @@ class ReferenceData(Sequence[TrainingExample]):
         Range of messages, Å.
     operators : sequence of str
         Subtracted from H, see `subtract_operators`.
+    parts : iterable of str, optional
+        Real parts of H to learn, see `learning.parts`; by default those usual for the spin kind.
     memory_limit : float
         Bytes of examples that are kept; others are read again when needed.
 
@@ -240,18 +253,20 @@ class ReferenceData(Sequence[TrainingExample]):
         *,
         message_cutoff: float,
         operators: Sequence[str] = (),
+        parts: Iterable[str] | None = None,
         memory_limit: float = 4e9,
     ) -> None:
         self._sources, self._read = list(sources), read
         self._message_cutoff, self._operators = message_cutoff, tuple(operators)
         summaries, bases = [], []
+        spins: dict[SpinKind, str] = {}
         for n in range(len(self._sources)):
             system = self.system(n)
             name = self.name(n)
-            if system.spin.n_components != 1:
-                raise InputError(
-                    f"{name} is {system.spin.value}: this recipe trains on systems without spin"
-                )
+            spins.setdefault(system.spin, name)
+            if len(spins) > 1:
+                kinds = " and ".join(f"{name} is {spin.value}" for spin, name in spins.items())
+                raise InputError(f"{kinds}: a model is trained on systems of one spin kind")
             bases.append((name, system.basis))
             summaries.append(
                 StructureSummary(
@@ -266,10 +281,12 @@ class ReferenceData(Sequence[TrainingExample]):
         present = {z for summary in summaries for z in summary.numbers}
         self.basis = OrbitalBasis(tuple(e for e in basis.species if e.number in present))
         """Of the elements that occur."""
-        self.layout = BlockLayout(self.basis)
+        self.layout = BlockLayout(self.basis, next(iter(spins)), parts)
         self.summaries: tuple[StructureSummary, ...] = tuple(summaries)
         self.largest_lost = 0.0
         """Largest |H| in eV of a block beyond the range of the orbitals, which is not learned."""
+        self.largest_left_out = 0.0
+        """Largest number in eV in parts of H that are not learned."""
         self._cache = _Bounded(self._make, memory_limit)
 
     def name(self, index: int) -> str:
@@ -306,14 +323,32 @@ class ReferenceData(Sequence[TrainingExample]):
                     self.name(index),
                     1000 * size,
                 )
+        rest = rest.on_pattern(pattern, drop=True)
+        self._complain_of_parts(index, rest)
         graph = build_graph(
             system.structure, self.basis, pattern, self._message_cutoff, torch.float64
         )
         return TrainingExample(
             graph,
-            to_coefficients(self.layout, rest.on_pattern(pattern, drop=True)),
+            to_coefficients(self.layout, rest),
             to_coefficients(self.layout, system.overlap.on_pattern(pattern, drop=True)),
         )
+
+    def _complain_of_parts(self, index: int, matrix: BlockMatrix) -> None:
+        """Say so when H has parts that the layout leaves out."""
+        size = left_out(self.layout, matrix)
+        if size > _NEGLIGIBLE and size > self.largest_left_out:
+            self.largest_left_out = size
+            names = ", ".join(part.name for part in self.layout.parts)
+            _log.warning(
+                "%s: H has up to %.2g meV in parts other than %s, which are not learned; known "
+                "parts of %s Hamiltonians: %s",
+                self.name(index),
+                1000 * size,
+                names,
+                self.layout.spin.value,
+                ", ".join(part_names(self.layout.spin)),
+            )
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -413,11 +448,11 @@ class PreparedExample:
     overlap: Tensor
 
     def error(self, output: Coefficients, elements: OrbitalElements) -> Tensor:
-        """Predicted minus reference matrix elements, (n_components, n_elements) eV."""
+        """Predicted minus reference matrix elements, (n_real, n_elements) eV."""
         onsite, offsite = self.scale
         wrong = Coefficients(
-            torch.addcmul(self.offset.onsite, onsite[:, None], output.onsite),
-            torch.addcmul(self.offset.offsite, offsite[:, None], output.offsite),
+            torch.addcmul(self.offset.onsite, onsite, output.onsite),
+            torch.addcmul(self.offset.offsite, offsite, output.offsite),
         )
         return elements(self.elements, wrong)
 

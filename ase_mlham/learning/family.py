@@ -6,13 +6,16 @@ file, prediction, calculator, command line) is the package's.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from ase_mlham import hooks
 from ase_mlham.learning.graph import HamiltonianGraph
+from ase_mlham.learning.layout import BlockLayout
 
-__all__ = ["Coefficients", "FamilyModule"]
+__all__ = ["Coefficients", "FamilyModule", "MomentParity", "make_network"]
 
 
 class Coefficients(NamedTuple):
@@ -20,9 +23,9 @@ class Coefficients(NamedTuple):
 
     Attributes
     ----------
-    onsite : (n_atoms, n_components, n_coefficients)
+    onsite : (n_atoms, n_coefficients)
         One for each atom.
-    offsite : (n_pairs, n_components, n_coefficients)
+    offsite : (n_pairs, n_coefficients)
         One for each stored off-site block.
     """
 
@@ -32,11 +35,12 @@ class Coefficients(NamedTuple):
 
 @runtime_checkable
 class FamilyModule(Protocol):
-    """A `torch.nn.Module` built as `cls(config, layout, n_components)`.
+    """A `torch.nn.Module` built as `cls(config, layout)`.
 
     Its output is dimensionless, of order one and zero on average: `learning.targets` turns it into
     eV. In evaluation it must obey the symmetry of blocks exactly: a pair seen from the other end
-    gives the transposed block, an on-site block is its own transpose.
+    gives the reversed coefficients (`BlockLayout.reversal`), and an on-site block is its own
+    reversal. Spin needs nothing more: its parts are channels of the layout.
     """
 
     @property
@@ -53,3 +57,57 @@ class FamilyModule(Protocol):
     ) -> Coefficients:
         """Predict. In training mode a module may evaluate pairs in one random direction."""
         ...
+
+
+class MomentParity(nn.Module):
+    """Makes each part of H even or odd in the magnetic moments, exactly, for any network.
+
+    With f(M) what the network says, the even parts are (f(M) + f(-M)) / 2 and the odd parts
+    (f(M) - f(-M)) / 2. Two evaluations; without moments the odd parts vanish.
+
+    Parameters
+    ----------
+    network : FamilyModule
+        Sees the moments in its graph.
+    layout : BlockLayout
+        Says which coefficients are odd.
+    """
+
+    def __init__(self, network: nn.Module, layout: BlockLayout) -> None:
+        super().__init__()
+        self.network = network
+        sign = torch.where(torch.from_numpy(layout.odd), -1.0, 1.0)
+        self.register_buffer("sign", sign, persistent=False)
+
+    @property
+    def config(self) -> Any:
+        """Of the network."""
+        return self.network.config
+
+    @property
+    def message_cutoff(self) -> float:
+        """Of the network, Å."""
+        return float(self.network.message_cutoff)
+
+    def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
+        """What the network makes of the geometry, which both evaluations share."""
+        return dict(self.network.precompute(graph))
+
+    def forward(
+        self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None = None
+    ) -> Coefficients:
+        """Predict."""
+        on_gpu = graph.moments.device.type == "cuda"
+        devices = [graph.moments.device] if on_gpu else []
+        # in training both must draw the same random numbers
+        with torch.random.fork_rng(devices, enabled=self.training):
+            there = self.network(graph, precomputed)
+        back = self.network(graph.reversed_moments(), precomputed)
+        parts = (0.5 * (a + self.sign.to(a) * b) for a, b in zip(there, back, strict=True))
+        return Coefficients(*parts)
+
+
+def make_network(spec: hooks.FamilySpec, config: Any, layout: BlockLayout) -> nn.Module:
+    """The module of a family, exact under time reversal where H has parts odd in the moments."""
+    network: nn.Module = hooks.load(spec.module)(config, layout)
+    return MomentParity(network, layout) if layout.odd.any() else network

@@ -37,6 +37,9 @@ class HamiltonianGraph:
         Bra and ket of the stored off-site blocks, in the order of the pattern.
     pair_vectors : (n_pairs, 3)
         tau_j + R - tau_i, Å.
+    moments : (n_atoms, 3)
+        Magnetic moments, Bohr magnetons: axial vectors that turn with the structure, or, for
+        collinear spin, numbers along z that do not. Zero where none are known.
     """
 
     species: Tensor
@@ -47,6 +50,7 @@ class HamiltonianGraph:
     pair_i: Tensor
     pair_j: Tensor
     pair_vectors: Tensor
+    moments: Tensor
 
     @property
     def n_atoms(self) -> int:
@@ -66,6 +70,10 @@ class HamiltonianGraph:
             pair_j=self.pair_j[part],
             pair_vectors=self.pair_vectors[part],
         )
+
+    def reversed_moments(self) -> HamiltonianGraph:
+        """The same with all moments turned round, as time reversal does."""
+        return replace(self, moments=-self.moments)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> HamiltonianGraph:
         """Copy on a device; `dtype` applies to the vectors."""
@@ -105,6 +113,7 @@ def build_graph(
     def integers(values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))
 
+    moments = np.zeros((structure.n_atoms, 3)) if structure.moments is None else structure.moments
     return HamiltonianGraph(
         species=integers(basis.species_index(structure.numbers)),
         structure=torch.zeros(structure.n_atoms, dtype=torch.int64),
@@ -114,4 +123,6 @@ def build_graph(
         pair_i=integers(pattern.i[off]),
         pair_j=integers(pattern.j[off]),
         pair_vectors=torch.from_numpy(pattern.vectors(structure)[off]).to(dtype),
+        # a copy: what a structure holds is read-only
+        moments=torch.from_numpy(np.array(moments)).to(dtype),
     )

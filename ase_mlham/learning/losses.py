@@ -81,6 +81,7 @@ class OrbitalElements:
     ) -> None:
         n = len(layout.basis.species)
         self._sizes = layout.basis.sizes
+        self._n_real = layout.n_real
         self._couplings = {
             (a, b): torch.from_numpy(layout.coupling(a, b)).to(device, dtype)
             for a in range(n)
@@ -104,7 +105,7 @@ class OrbitalElements:
         return ElementIndex(tuple(onsite), tuple(offsite), n_onsite)
 
     def __call__(self, index: ElementIndex, coefficients: Coefficients) -> Tensor:
-        """Elements, (n_components, n_elements): on-site blocks first, each stored block once."""
+        """Elements, (n_real, n_elements): on-site blocks first, each stored block once."""
         parts = []
         for source, runs in (
             (coefficients.onsite, index.onsite),
@@ -112,6 +113,7 @@ class OrbitalElements:
         ):
             for a, b, rows in runs:
                 block = source[rows] @ self._couplings[a, b]
+                block = block.view(len(rows), self._n_real, -1)
                 parts.append(block.transpose(0, 1).flatten(1))
         return torch.cat(parts, 1)
 
@@ -121,8 +123,8 @@ def gauge_shift(error: Tensor, overlap: Tensor, n_onsite: int) -> Tensor:
 
     Parameters
     ----------
-    error : (n_components, n_elements)
-        Predicted minus reference; only the first component (no spin) can be shifted.
+    error : (n_real, n_elements)
+        Predicted minus reference; only the first part (P, without spin) can be shifted.
     overlap : (n_elements,)
         S.
     n_onsite : int
@@ -138,7 +140,7 @@ def block_loss(error: Tensor, overlap: Tensor, n_onsite: int, config: LossConfig
 
     Parameters
     ----------
-    error : (n_components, n_elements)
+    error : (n_real, n_elements)
         Predicted minus reference, eV.
     overlap : (n_elements,)
         S on the same elements.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from importlib import metadata, resources
@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_mlham import hooks
-from ase_mlham.core import BlockMatrix, BlockPattern, LCAOSystem, OrbitalBasis, Structure
+from ase_mlham.core import (
+    BlockMatrix,
+    BlockPattern,
+    LCAOSystem,
+    OrbitalBasis,
+    SpinKind,
+    Structure,
+)
 from ase_mlham.core.neighbours import check_no_overlap
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.errors import InputError, ModelError
@@ -68,16 +75,17 @@ class HamiltonianModel:
     ) -> None:
         import torch
 
+        from ase_mlham.learning.family import make_network
         from ase_mlham.learning.layout import BlockLayout
         from ase_mlham.learning.targets import TargetConfig, TargetTransform
 
         self.file = file
         self._device, self._dtype = pick_device(device), _dtype(dtype)
-        self.layout: BlockLayout = BlockLayout(file.basis)
+        self.layout: BlockLayout = BlockLayout(file.basis, file.spin, file.parts)
         spec = _family(file)
         config = make_config(hooks.load(spec.config), file.config, f"model {file.name!r}")
         try:
-            network = hooks.load(spec.module)(config, self.layout, file.spin.n_components)
+            network = make_network(spec, config, self.layout)
             network.load_state_dict(_tensors(file.weights))
             targets = make_config(
                 TargetConfig, file.targets["config"], f"model {file.name!r}, targets"
@@ -246,6 +254,8 @@ class HamiltonianModel:
         basis: OrbitalBasis,
         *,
         example: Structure,
+        spin: SpinKind = SpinKind.NONE,
+        parts: Iterable[str] | None = None,
         device: str = "cpu",
     ) -> HamiltonianModel:
         """A model around a network that was not trained: for tests of families and of prediction.
@@ -263,6 +273,8 @@ class HamiltonianModel:
             With radial functions.
         example : Structure
             To which the baseline is fitted.
+        spin, parts
+            As for `BlockLayout`.
         device : str
             As for `load_model`.
         """
@@ -272,10 +284,13 @@ class HamiltonianModel:
 
         pattern = basis_pattern(example, basis)
         overlap = integrals.overlap(example, basis, pattern)
+        made_up = BlockMatrix.zeros(pattern, spin.n_components)
+        for values, s in zip(made_up.values, overlap.values, strict=True):
+            values[0] = -5.0 * s[0]
         system = LCAOSystem(
-            example, basis, -5.0 * overlap, overlap, basis.n_electrons(example.numbers)
+            example, basis, made_up, overlap, basis.n_electrons(example.numbers), spin=spin
         )
-        data = ReferenceData([system], message_cutoff=_reach(network, TargetConfig()))
+        data = ReferenceData([system], message_cutoff=_reach(network, TargetConfig()), parts=parts)
         transform = fitted_transform(data, TargetConfig(operators=()))
         return cls(
             model_contents("untrained", spec, config, network, transform, data), device=device
@@ -332,7 +347,7 @@ def model_contents(
     indices : sequence of int, optional
         Which of them were trained on; all if not given.
     **fields
-        Of `ModelFile`: version, spin, card.
+        Of `ModelFile`: version, card.
     """
     from dataclasses import asdict
 
@@ -363,6 +378,8 @@ def model_contents(
         basis=data.basis,
         targets=transform.to_config(),
         domain=domain,
+        spin=data.layout.spin,
+        parts=tuple(part.name for part in data.layout.parts),
         weights=_arrays(network),
         transform=_arrays(transform),
         **fields,

@@ -20,7 +20,7 @@ from ase_mlham.learning.domain import Domain
 
 __all__ = ["CONVENTIONS", "MODEL_VERSION", "ModelFile", "read_card"]
 
-MODEL_VERSION = (1, 0)
+MODEL_VERSION = (1, 1)
 """Major and minor version of the layout below. A newer major version is refused."""
 
 CONVENTIONS = 1
@@ -59,6 +59,8 @@ class ModelFile:
         Orbitals, with their radial functions.
     spin : SpinKind
         Spin kind of what it predicts.
+    parts : tuple of str
+        Real parts of H that it predicts, see `learning.parts`.
     targets : mapping
         From which an empty `TargetTransform` is made.
     domain : Domain
@@ -82,6 +84,7 @@ class ModelFile:
     transform: Mapping[str, NDArray]
     version: str = "1"
     spin: SpinKind = SpinKind.NONE
+    parts: tuple[str, ...] = ("P",)
     card: Mapping[str, Any] = field(default_factory=dict)
     content_hash: str = ""
 
@@ -94,6 +97,7 @@ class ModelFile:
             "version": self.version,
             "family": {"name": self.family, "config": dict(self.config)},
             "spin": self.spin.value,
+            "parts": list(self.parts),
             "elements": [entry.symbol for entry in self.basis.species],
             "basis": self.basis.to_dict(),
             "targets": dict(self.targets),
@@ -131,6 +135,8 @@ class ModelFile:
                 config=dict(tree["family"]["config"]),
                 basis=OrbitalBasis.from_dict(tree["basis"]),
                 spin=SpinKind.parse(tree["spin"]),
+                # files of version 1.0 know systems without spin only
+                parts=tuple(tree.get("parts", ("P",))),
                 targets=dict(tree["targets"]),
                 domain=Domain.from_dict(tree["domain"]),
                 weights=dict(tree["weights"]),
@@ -175,6 +181,7 @@ def card_of(tree: Mapping[str, Any], digest: str, path: str = "") -> dict[str, A
         "family": tree["family"]["name"],
         "config": dict(tree["family"]["config"]),
         "spin": tree["spin"],
+        "parts": list(tree.get("parts", ("P",))),
         "elements": list(tree["elements"]),
         "domain": {
             key: value for key, value in tree["domain"].items() if not isinstance(value, np.ndarray)

@@ -60,19 +60,17 @@ class PairwiseNetwork(nn.Module):
         Options.
     layout : BlockLayout
         Irreducible tensors to predict.
-    n_components : int
-        Components of H; each is predicted like a scalar.
     """
 
-    def __init__(self, config: PairwiseConfig, layout: BlockLayout, n_components: int = 1) -> None:
+    def __init__(self, config: PairwiseConfig, layout: BlockLayout) -> None:
         super().__init__()
-        self.config, self.n_components = config, n_components
+        self.config = config
         self.l_max, self.starts = layout.l_max, layout.starts
         self.n_natural = [layout.multiplicity(L, natural=True) for L in range(layout.l_max + 1)]
         self.n_all = [len(entries) for entries in layout.channels]
         n_species = len(layout.basis.species)
         reach = 2 * max(entry.cutoff for entry in layout.basis.species)
-        width, n_out = config.hidden, n_components * sum(self.n_natural)
+        width, n_out = config.hidden, sum(self.n_natural)
         self.embedding = nn.Embedding(n_species, 4)
         self.message_basis = BesselBasis(config.n_radial, config.message_cutoff)
         self.pair_basis = BesselBasis(config.n_radial, reach)
@@ -85,7 +83,7 @@ class PairwiseNetwork(nn.Module):
         self.neighbour = nn.Sequential(
             nn.Linear(config.n_radial + 8, width), nn.SiLU(), nn.Linear(width, n_out)
         )
-        self.atom = nn.Linear(4 + width, n_components * self.n_natural[0])
+        self.atom = nn.Linear(4 + width, self.n_natural[0])
         index, sign = layout.reversal
         self.register_buffer("reversed_index", torch.from_numpy(index), persistent=False)
         self.register_buffer("reversed_sign", torch.from_numpy(sign), persistent=False)
@@ -109,13 +107,12 @@ class PairwiseNetwork(nn.Module):
 
     def _tensors(self, radial: Tensor, harmonics: Tensor) -> Tensor:
         """Invariants of each natural channel times harmonics, in the order of the layout."""
-        radial = radial.view(len(radial), self.n_components, sum(self.n_natural))
-        out = radial.new_zeros(len(radial), self.n_components, self.starts[-1])
+        out = radial.new_zeros(len(radial), self.starts[-1])
         first = 0
         for L, (n, total) in enumerate(zip(self.n_natural, self.n_all, strict=True)):
-            y = harmonics[:, None, L * L : (L + 1) ** 2, None]
-            part = out[..., self.starts[L] : self.starts[L + 1]].unflatten(2, (2 * L + 1, total))
-            part[..., :n] = y * radial[:, :, None, first : first + n]
+            y = harmonics[:, L * L : (L + 1) ** 2, None]
+            part = out[:, self.starts[L] : self.starts[L + 1]].unflatten(1, (2 * L + 1, total))
+            part[..., :n] = y * radial[:, None, first : first + n]
             first += n
         return out
 
@@ -150,7 +147,7 @@ class PairwiseNetwork(nn.Module):
         around = self._tensors(
             self.neighbour(features) * known["message_envelope"], known["message_harmonics"]
         )
-        onsite = around.new_zeros(graph.n_atoms, *around.shape[1:]).index_add(0, i, around) / 4
-        own = self.atom(torch.cat([z, crowd], 1)).view(graph.n_atoms, self.n_components, -1)
+        onsite = around.new_zeros(graph.n_atoms, around.shape[1]).index_add(0, i, around) / 4
+        own = self.atom(torch.cat([z, crowd], 1))
         onsite[..., : self.n_natural[0]] += own
         return Coefficients((onsite + self._reversed(onsite)) / 2, offsite)

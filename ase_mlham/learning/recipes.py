@@ -133,6 +133,9 @@ class HamiltonianRecipe:
         For checkpoints and logs; by default beside the output.
     resume : bool
         Go on from the checkpoint in the folder, if there is one.
+    parts : tuple of str
+        Real parts of H to learn (P, B, C, K; see `learning.parts`); empty for those usual with the
+        spin kind of the data.
     family, targets, loss, training, card
         Sections of their own.
     """
@@ -141,6 +144,7 @@ class HamiltonianRecipe:
     output: str = "model.mlham"
     folder: str = ""
     resume: bool = True
+    parts: tuple[str, ...] = ()
     family: FamilyChoice = field(default_factory=FamilyChoice)
     targets: TargetConfig = field(default_factory=TargetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -307,6 +311,7 @@ def train_hamiltonian(
         read or read_reference,
         message_cutoff=max(family.message_cutoff, config.targets.onsite_cutoff),
         operators=config.targets.operators,
+        parts=config.parts or None,
         memory_limit=1e9 * config.data.memory_gb,
     )
     parts = _divide(config.data, files, data)
@@ -315,6 +320,11 @@ def train_hamiltonian(
         *(len(parts[name]) for name in ("train", "validation", "test")),
         data.basis.elements,
     )
+    if data.layout.spin.value not in spec.spin_kinds:
+        raise InputError(
+            f"the data are {data.layout.spin.value}; family {spec.name!r} predicts "
+            f"{', '.join(spec.spin_kinds)} Hamiltonians"
+        )
     transform = fitted_transform(data, config.targets, parts["train"])
     network = _fresh_network(spec, family, data, config.training.seed)
 
@@ -369,8 +379,10 @@ def _family_config(spec: hooks.FamilySpec, choice: FamilyChoice) -> Any:
 def _fresh_network(spec: hooks.FamilySpec, family: Any, data: ReferenceData, seed: int) -> Any:
     import torch
 
+    from ase_mlham.learning.family import make_network
+
     torch.manual_seed(seed)
-    return hooks.load(spec.module)(family, data.layout, 1)
+    return make_network(spec, family, data.layout)
 
 
 def _contents(

@@ -214,7 +214,7 @@ class TargetTransform(nn.Module):
 
     def baseline(self, graph: HamiltonianGraph) -> Coefficients:
         """Fitted part of the target in eV, without the operators."""
-        return Coefficients(self._onsite_at(graph)[:, None], self._tables_at(graph)[:, None])
+        return Coefficients(self._onsite_at(graph), self._tables_at(graph))
 
     def scales(self, graph: HamiltonianGraph) -> tuple[Tensor, Tensor]:
         """What one unit of network output means in eV, for every coefficient."""
@@ -238,21 +238,21 @@ class TargetTransform(nn.Module):
         base = self.baseline(graph)
         onsite, offsite = self.scales(graph)
         return Coefficients(
-            (target.onsite - base.onsite) / onsite[:, None],
-            (target.offsite - base.offsite) / offsite[:, None],
+            (target.onsite - base.onsite) / onsite,
+            (target.offsite - base.offsite) / offsite,
         )
 
     def restore(self, graph: HamiltonianGraph, output: Coefficients) -> Coefficients:
         """Network output to coefficients in eV (operators still to be added)."""
         scale = self.onsite_scale.to(graph.pair_vectors.dtype)[self.channel_of]
-        onsite = self._onsite_at(graph)[:, None] + scale * output.onsite
+        onsite = self._onsite_at(graph) + scale * output.onsite
         # in portions: tables and scales of all pairs at once would be larger than the result
         offsite = torch.empty_like(output.offsite)
         for start in range(0, graph.n_pairs, _PORTION):
             part = slice(start, start + _PORTION)
             pairs = graph.some_pairs(part)
-            scale = self._scales_at(pairs.pair_vectors)[:, None]
-            offsite[part] = self._tables_at(pairs)[:, None] + scale * output.offsite[part]
+            scale = self._scales_at(pairs.pair_vectors)
+            offsite[part] = self._tables_at(pairs) + scale * output.offsite[part]
         return Coefficients(onsite, offsite)
 
     # ------------------------------------------------------------------ fit
@@ -293,7 +293,7 @@ class TargetTransform(nn.Module):
         on_moment = torch.zeros(n_species, n_on + 1, n_channels, dtype=torch.float64)
         for example, mu in zip(examples, shifts, strict=True):
             graph = example.graph
-            rest = (example.target.offsite - mu * example.overlap.offsite)[:, 0].double()
+            rest = (example.target.offsite - mu * example.overlap.offsite).double()
             vectors = graph.pair_vectors.double()
             harmonics = _normalised_harmonics(self.layout, vectors)[:, self.harmonic_of]
             basis = _spline_basis(vectors.norm(dim=1), self.knots)
@@ -353,7 +353,7 @@ class TargetTransform(nn.Module):
         self, example: TrainingExample, mu: float, gram: Tensor, moment: Tensor
     ) -> None:
         graph = example.graph
-        values = (example.target.onsite - mu * example.overlap.onsite)[:, 0].double()
+        values = (example.target.onsite - mu * example.overlap.onsite).double()
         values = values * self.natural
         features = self._onsite_features(graph.to("cpu", torch.float64)).flatten(2)
         constant = torch.zeros(*features.shape[:2], 1, dtype=torch.float64)
@@ -418,12 +418,12 @@ class TargetTransform(nn.Module):
             rest = example.target.offsite - mu * example.overlap.offsite - base.offsite
             bins = (graph.pair_vectors.norm(dim=1) / width).long().clamp(max=n_bins - 1)
             # both directions: which of them a pair of like atoms is stored in must not matter
-            both = rest[:, 0].double() ** 2
+            both = rest.double() ** 2
             both = 0.5 * (both + both[:, self.reverse_index])
             squares.index_add_(0, bins, self._sum_over_components(both))
             counts.index_add_(0, bins, torch.ones(len(bins), dtype=torch.float64))
             rest = example.target.onsite - mu * example.overlap.onsite - base.onsite
-            onsite += self._sum_over_components(rest[:, 0].double() ** 2).sum(0)
+            onsite += self._sum_over_components(rest.double() ** 2).sum(0)
             n_atoms += graph.n_atoms
             a, b = graph.species[graph.pair_i], graph.species[graph.pair_j]
             ones = torch.ones(len(bins), dtype=torch.float64)

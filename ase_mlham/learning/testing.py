@@ -21,10 +21,11 @@ import torch
 from torch import nn
 
 from ase_mlham import hooks
-from ase_mlham.core import GaussianRadial, OrbitalBasis, Shell, SpeciesBasis
+from ase_mlham.core import GaussianRadial, OrbitalBasis, Shell, SpeciesBasis, SpinKind
 from ase_mlham.errors import PluginError
 from ase_mlham.learning.configuration import make_config
 from ase_mlham.learning.conformance import CHECKS, Measurement, Skip, Subject
+from ase_mlham.learning.family import make_network
 from ase_mlham.learning.layout import BlockLayout
 
 __all__ = ["CheckResult", "ConformanceReport", "check_family", "check_names", "probe_basis"]
@@ -149,10 +150,16 @@ def _model_file(subject: Subject) -> Measurement:
     from ase_mlham.learning.conformance import _disordered
     from ase_mlham.learning.model import HamiltonianModel, load_model
 
-    structure = _disordered(subject.basis)
+    structure = _disordered(subject)
     network = subject.network().float()
     model = HamiltonianModel.untrained(
-        network, subject.spec, subject.config, subject.basis, example=structure
+        network,
+        subject.spec,
+        subject.config,
+        subject.basis,
+        example=structure,
+        spin=subject.layout.spin,
+        parts=[part.name for part in subject.layout.parts],
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "probe.mlham"
@@ -188,6 +195,8 @@ def check_family(
     *,
     preset: str | None = None,
     basis: OrbitalBasis | None = None,
+    spin: SpinKind | str = "none",
+    parts: Iterable[str] | None = None,
     checks: Iterable[str] | None = None,
     steps: int = 80,
     **config: Any,
@@ -202,6 +211,10 @@ def check_family(
         Preset of the family to start from.
     basis : OrbitalBasis, optional
         Orbitals of the probe structures; by default two elements with unlike shells.
+    spin : SpinKind or str
+        Spin kind of the Hamiltonians.
+    parts : iterable of str, optional
+        Their real parts, see `learning.parts`.
     checks : iterable of str, optional
         Some of `check_names()`; all if not given.
     steps : int
@@ -228,14 +241,13 @@ def check_family(
     spec = hooks.find("model family", family) if isinstance(family, str) else family
     values = _family_config(spec, preset, config)
     basis = probe_basis() if basis is None else basis
-    layout = BlockLayout(basis)
-    module_class = hooks.load(spec.module)
+    layout = BlockLayout(basis, SpinKind.parse(spin), parts)
 
     def make(seed: int) -> nn.Module:
         state = torch.random.get_rng_state()
         torch.manual_seed(seed)
         try:
-            module = module_class(values, layout, 1)
+            module = make_network(spec, values, layout)
         finally:
             torch.random.set_rng_state(state)
         return _randomised(module, seed).double().eval()

@@ -108,6 +108,7 @@ def structures(
     pbc: Iterable[bool] | None = None,
     elements: tuple[int, ...] = ELEMENTS,
     outside: bool = True,
+    moments: bool = False,
 ) -> Structure:
     """Structures of a few atoms that are at least 1.3 Å apart, images included.
 
@@ -121,6 +122,8 @@ def structures(
         Atomic numbers to draw from.
     outside : bool
         Whether atoms may lie outside the cell.
+    moments : bool
+        Whether atoms may have magnetic moments.
     """
     n_atoms = draw(st.integers(min_atoms, max_atoms))
     directions = st.tuples(st.booleans(), st.booleans(), st.booleans())
@@ -145,7 +148,15 @@ def structures(
             cell[axis] = 0.0
     turn = draw(rotations())
     numbers = np.array([draw(st.sampled_from(elements)) for _ in range(n_atoms)])
-    return Structure(numbers, positions @ turn.T, cell @ turn.T, periodic)
+    moment = st.tuples(*[st.floats(-3, 3)] * 3)
+    vectors = draw(st.none() | st.tuples(*[moment] * n_atoms)) if moments else None
+    return Structure(
+        numbers,
+        positions @ turn.T,
+        cell @ turn.T,
+        periodic,
+        None if vectors is None else np.array(vectors),
+    )
 
 
 def _radial(l: int, cutoff: float) -> GaussianRadial:
@@ -315,6 +326,7 @@ def systems(
     max_atoms: int = 4,
     max_l: int = 2,
     max_shells: int = 2,
+    moments: bool = False,
 ) -> LCAOSystem:
     """Complete systems with random Hermitian H(R) and an S(R) that is positive at every k.
 
@@ -338,10 +350,12 @@ def systems(
         True: H, S and operators on one pattern. False: each on its own. Drawn if not given.
     max_atoms, max_l, max_shells : int
         Sizes of what is drawn.
+    moments : bool
+        Whether atoms may have magnetic moments.
     """
     kind = draw(spin_kinds()) if spin is None else SpinKind.parse(spin)
     if structure is None:
-        structure = draw(structures(max_atoms=max_atoms))
+        structure = draw(structures(max_atoms=max_atoms, moments=moments))
     if basis is None:
         elements = np.unique(structure.numbers).tolist()
         basis = draw(bases(elements, max_l=max_l, max_shells=max_shells))

@@ -41,7 +41,7 @@ def test_refusals(changes: dict, message: str) -> None:
         Structure(**{**given_, **changes})
 
 
-@given(structures())
+@given(structures(moments=True))
 def test_ase_round_trip(structure: Structure) -> None:
     assert Structure.from_atoms(structure.to_atoms()) == structure
 
@@ -85,3 +85,22 @@ def test_full_cell_keeps_the_lattice_and_adds_unit_normals(structure: Structure)
 def test_molecule_without_any_cell() -> None:
     structure = Structure.from_atoms(Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]))
     assert abs(abs(np.linalg.det(structure.full_cell)) - 1.0) < 1e-12
+
+
+def test_initial_moments_of_ase_are_the_moments() -> None:
+    atoms = bulk("Si")
+    assert Structure.from_atoms(atoms).moments is None
+    atoms.set_initial_magnetic_moments([2.0, -1.5])
+    structure = Structure.from_atoms(atoms)
+    assert structure.moments.tolist() == [[0, 0, 2.0], [0, 0, -1.5]]
+    assert structure.to_atoms().get_initial_magnetic_moments().tolist() == [2.0, -1.5]
+    turned = [[0, 1.0, 0], [0, 0, 3.0]]
+    atoms = bulk("Si")
+    atoms.set_initial_magnetic_moments(turned)
+    again = Structure.from_atoms(atoms).to_atoms()
+    assert again.get_initial_magnetic_moments().tolist() == turned
+
+
+def test_moments_of_a_wrong_shape_are_refused() -> None:
+    with pytest.raises(InputError, match=r"expected \(1,\) or \(1, 3\)"):
+        Structure([14], np.zeros((1, 3)), np.zeros((3, 3)), [False] * 3, [1.0, 2.0])

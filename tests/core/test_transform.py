@@ -43,6 +43,9 @@ def same(a: LCAOSystem, b: LCAOSystem, atol: float) -> None:
     assert np.array_equal(a.structure.numbers, b.structure.numbers)
     assert np.allclose(a.structure.positions, b.structure.positions, atol=1e-9)
     assert np.allclose(a.structure.cell, b.structure.cell, atol=1e-9)
+    assert (a.structure.moments is None) == (b.structure.moments is None)
+    if a.structure.moments is not None:
+        assert np.allclose(a.structure.moments, b.structure.moments, atol=1e-9)
     for name, matrix in operators(a).items():
         other = operators(b)[name]
         assert matrix.pattern == other.pattern
@@ -63,7 +66,7 @@ def test_rotation_leaves_eigenvalues(system: LCAOSystem, turn: np.ndarray, k: np
     assert abs(eigenvalues(rotated(system, turn), k) - eigenvalues(system, k)).max() < EIGENVALUES
 
 
-@given(systems(operators=ALL), rotations(), rotations())
+@given(systems(operators=ALL, moments=True), rotations(), rotations())
 def test_rotations_compose(system: LCAOSystem, a: np.ndarray, b: np.ndarray) -> None:
     same(rotated(rotated(system, b), a), rotated(system, a @ b), 10 * EXACT)
 
@@ -84,7 +87,7 @@ def test_spinor_matrix_turns_by_su2_times_orbitals(
     assert abs(whole @ before @ whole.conj().T - after).max() < EXACT
 
 
-@given(systems(operators=ALL), rotations(), k_points())
+@given(systems(operators=ALL, moments=True), rotations(), k_points())
 def test_vector_operators_turn_as_vectors(
     system: LCAOSystem, turn: np.ndarray, k: np.ndarray
 ) -> None:
@@ -131,7 +134,7 @@ def test_vector_of_the_wrong_length_and_no_rotation() -> None:
 
 
 # ---------------------------------------------------------------------- relabelling
-@given(systems(operators=ALL), st.randoms(use_true_random=False), k_points())
+@given(systems(operators=ALL, moments=True), st.randoms(use_true_random=False), k_points())
 def test_permutation_of_atoms(system: LCAOSystem, random, k: np.ndarray) -> None:
     order = list(range(system.structure.n_atoms))
     random.shuffle(order)
@@ -215,7 +218,7 @@ def two_atoms(pbc: tuple = (True, True, True)) -> LCAOSystem:
 repeats = st.tuples(*[st.integers(1, 2)] * 3)
 
 
-@given(systems(operators=ALL, max_atoms=2), repeats, k_points())
+@given(systems(operators=ALL, max_atoms=2, moments=True), repeats, k_points())
 def test_supercell_folds_the_bands(system: LCAOSystem, repeats: tuple, k: np.ndarray) -> None:
     m = np.where(system.structure.pbc, repeats, 1)
     large = supercell(system, m)

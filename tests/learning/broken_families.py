@@ -13,9 +13,7 @@ class Turned(PairwiseNetwork):
 
     def forward(self, graph, precomputed=None):
         out = super().forward(graph, precomputed)
-        return Coefficients(
-            out.onsite, out.offsite * (1 + 0.01 * graph.pair_vectors[:, 2:, None] ** 2)
-        )
+        return Coefficients(out.onsite, out.offsite * (1 + 0.01 * graph.pair_vectors[:, 2:] ** 2))
 
 
 class Mirrored(PairwiseNetwork):
@@ -29,7 +27,7 @@ class Mirrored(PairwiseNetwork):
         zero = v.new_zeros(graph.n_atoms, 3)
         sums = torch.stack([zero.index_add(0, i, w * v) for w in decay], 1)
         chirality = 1e3 * torch.linalg.det(sums)
-        return Coefficients(out.onsite * (1 + 0.01 * chirality[:, None, None]), out.offsite)
+        return Coefficients(out.onsite * (1 + 0.01 * chirality[:, None]), out.offsite)
 
 
 class Placed(PairwiseNetwork):
@@ -38,7 +36,7 @@ class Placed(PairwiseNetwork):
     def forward(self, graph, precomputed=None):
         out = super().forward(graph, precomputed)
         order = torch.arange(graph.n_atoms).to(out.onsite)
-        return Coefficients(out.onsite * (1 + 0.01 * order[:, None, None]), out.offsite)
+        return Coefficients(out.onsite * (1 + 0.01 * order[:, None]), out.offsite)
 
 
 class Directed(PairwiseNetwork):
@@ -138,8 +136,8 @@ class Crashing(PairwiseNetwork):
 class Forgetful(PairwiseNetwork):
     """Has a number that its state does not contain."""
 
-    def __init__(self, config, layout, n_components=1):
-        super().__init__(config, layout, n_components)
+    def __init__(self, config, layout):
+        super().__init__(config, layout)
         self.secret = float(torch.rand(1))
 
     def forward(self, graph, precomputed=None):

@@ -99,8 +99,8 @@ def test_spin_and_unknown_operators_are_refused(systems):
     h = systems[0].hamiltonian
     double = type(h)(h.pattern, tuple(np.concatenate([v, 0 * v]) for v in h.values))
     collinear = systems[0].replace(hamiltonian=double, spin="collinear")
-    with pytest.raises(InputError, match="collinear"):
-        ReferenceData([collinear], message_cutoff=4.0)
+    with pytest.raises(InputError, match="system 0 is none and system 1 is collinear"):
+        ReferenceData([systems[1], collinear], message_cutoff=4.0)
 
 
 def test_paths_need_a_reader(tmp_path):

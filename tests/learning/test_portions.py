@@ -37,7 +37,7 @@ def test_restored_coefficients_do_not_depend_on_portions(fitted, portion, monkey
     restored = transform.restore(graph, output)
     for part, known, scale, value in zip(restored, base, scales, output, strict=True):
         # double precision of numbers up to tens of eV
-        torch.testing.assert_close(part, known + scale[:, None] * value, atol=1e-12, rtol=0)
+        torch.testing.assert_close(part, known + scale * value, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("portion", [1, 5])

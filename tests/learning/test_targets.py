@@ -14,7 +14,7 @@ def _normalised(transform, system):
     """Normalised target as the network sees it, by atoms and cell of the pair."""
     data = ReferenceData([system], message_cutoff=5.0)
     example = data[0]
-    target = transform.normalise(example.graph, example.target).offsite[:, 0]
+    target = transform.normalise(example.graph, example.target).offsite
     pattern = data.pattern(system)
     away = ~pattern.onsite
     names = zip(pattern.i[away], pattern.j[away], map(tuple, pattern.R[away]), strict=True)

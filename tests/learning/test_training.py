@@ -27,7 +27,7 @@ class Noisy(PairwiseNetwork):
     def forward(self, graph, precomputed=None):
         out = super().forward(graph, precomputed)
         if self.training:
-            out = type(out)(out.onsite, out.offsite * (1 + 0.01 * torch.rand(graph.n_pairs, 1, 1)))
+            out = type(out)(out.onsite, out.offsite * (1 + 0.01 * torch.rand(graph.n_pairs, 1)))
         return out
 
 

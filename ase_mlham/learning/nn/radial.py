@@ -10,9 +10,9 @@ from torch import Tensor, nn
 __all__ = ["BesselBasis", "cosine_cutoff"]
 
 
-def cosine_cutoff(distance: Tensor, cutoff: float) -> Tensor:
-    """Envelope 1 at zero and 0, with zero slope, at the cut-off; zero beyond."""
-    x = (distance / cutoff).clamp(max=1.0)
+def cosine_cutoff(distance: Tensor, cutoff: float, start: float = 0.0) -> Tensor:
+    """Envelope 1 up to `start` and 0 from the cut-off on, with zero slope at both."""
+    x = ((distance - start) / (cutoff - start)).clamp(min=0.0, max=1.0)
     return 0.5 * (1.0 + torch.cos(math.pi * x))
 
 
@@ -27,15 +27,17 @@ class BesselBasis(nn.Module):
         Number of functions.
     cutoff : float
         r_c in Å.
+    start : float
+        Where the envelope begins to fall, Å.
     """
 
-    def __init__(self, n: int, cutoff: float) -> None:
+    def __init__(self, n: int, cutoff: float, start: float = 0.0) -> None:
         super().__init__()
-        self.cutoff = cutoff
+        self.cutoff, self.start = cutoff, start
         self.register_buffer("order", torch.arange(1, n + 1), persistent=False)
 
     def forward(self, distance: Tensor) -> Tensor:
         """(n_edges,) to (n_edges, n)."""
         x = (distance / self.cutoff).clamp(max=1.0)[:, None]
         wave = torch.sin(math.pi * self.order.to(x.dtype) * x) / (x * math.sqrt(10.0))
-        return wave * cosine_cutoff(distance, self.cutoff)[:, None]
+        return wave * cosine_cutoff(distance, self.cutoff, self.start)[:, None]

@@ -58,7 +58,7 @@ class _Edges(NamedTuple):
 
 
 class _Radial(nn.Module):
-    """f: one number for each component and channel, from a distance and two species."""
+    """f: one number for each channel, from a distance and two species."""
 
     def __init__(self, n_radial: int, cutoff: float, n_species: int, width: int, n: int) -> None:
         super().__init__()
@@ -87,26 +87,23 @@ class TwoCentre(nn.Module):
         Size of the network.
     layout : BlockLayout
         Which irreducible parts there are.
-    n_components : int
-        Pauli components of H.
     """
 
-    def __init__(self, config: TwoCentreConfig, layout: BlockLayout, n_components: int = 1) -> None:
+    def __init__(self, config: TwoCentreConfig, layout: BlockLayout) -> None:
         super().__init__()
         self.config = config
-        self.n_components = n_components
         self.channels = [
             (layout.multiplicity(L, natural=True), layout.multiplicity(L, natural=False))
             for L in range(layout.l_max + 1)
         ]
-        n = n_components * sum(natural for natural, _ in self.channels)
+        n = sum(natural for natural, _ in self.channels)
         reach = torch.tensor([entry.cutoff for entry in layout.basis.species])
         n_species = len(reach)
         self.pair = _Radial(config.n_radial, 2 * float(reach.max()), n_species, config.width, n)
         self.surroundings = _Radial(
             config.n_radial, config.message_cutoff, n_species, config.width, n
         )
-        self.atom = nn.Parameter(torch.zeros(n_species, n_components, self.channels[0][0]))
+        self.atom = nn.Parameter(torch.zeros(n_species, self.channels[0][0]))
         index, sign = layout.reversal
         self.register_buffer("reach", reach, persistent=False)
         self.register_buffer("reversed_index", torch.from_numpy(index), persistent=False)
@@ -140,15 +137,13 @@ class TwoCentre(nn.Module):
 
     def _expand(self, radial: Tensor, harmonics: Tensor) -> Tensor:
         """f times Y in the order of the layout; parts of the other parity are zero."""
-        n_channels = sum(natural for natural, _ in self.channels)
-        radial = radial.reshape(len(harmonics), self.n_components, 1, n_channels)
         parts, start = [], 0
         for L, (natural, other) in enumerate(self.channels):
-            rows = harmonics[:, None, L * L : (L + 1) ** 2, None]
-            part = radial[..., start : start + natural] * rows
-            parts.append(nn.functional.pad(part, (0, other)).flatten(2))
+            rows = harmonics[:, L * L : (L + 1) ** 2, None]
+            part = radial[:, None, start : start + natural] * rows
+            parts.append(nn.functional.pad(part, (0, other)).flatten(1))
             start += natural
-        return torch.cat(parts, dim=2)
+        return torch.cat(parts, dim=1)
 
     def _reverse(self, coefficients: Tensor) -> Tensor:
         """Coefficients of the transposed blocks."""
@@ -163,14 +158,14 @@ class TwoCentre(nn.Module):
         back = self._expand(self.pair(_Edges(j, i, -graph.pair_vectors)), backward)
         reach = self.reach[i] + self.reach[j]
         envelope = cosine_cutoff(graph.pair_vectors.norm(dim=1) / reach, 1.0)
-        return envelope[:, None, None] * (there + self._reverse(back)) / 2
+        return envelope[:, None] * (there + self._reverse(back)) / 2
 
     def _onsite(self, graph: HamiltonianGraph, harmonics: Tensor) -> Tensor:
         i, j = graph.species[graph.message_i], graph.species[graph.message_j]
         felt = self._expand(self.surroundings(_Edges(i, j, graph.message_vectors)), harmonics)
         envelope = cosine_cutoff(graph.message_vectors.norm(dim=1), self.message_cutoff)
         total = felt.new_zeros(graph.n_atoms, *felt.shape[1:])
-        total = total.index_add(0, graph.message_i, envelope[:, None, None] * felt)
+        total = total.index_add(0, graph.message_i, envelope[:, None] * felt)
         # scalars come first in the layout, natural ones first among them
         own = self.atom[graph.species]
         total = total + nn.functional.pad(own, (0, total.shape[-1] - own.shape[-1]))

@@ -8,12 +8,13 @@ eqs. 19-23). Every map is equivariant under rotations and reflections.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ase_mlham.core import SpinKind
 from ase_mlham.errors import ModelError
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
@@ -35,6 +36,9 @@ __all__ = ["HamGNN", "HamGNNConfig"]
 _CACHED_EDGES = 512
 """Edges whose features stay in a processor's cache from one operation to the next."""
 
+_SWITCH = 1.5
+"""Width of the range over which the network's part of a pair goes to zero, Å."""
+
 
 @dataclass(frozen=True)
 class HamGNNConfig:
@@ -45,7 +49,7 @@ class HamGNNConfig:
     natural, other : int
         Channels of every degree with parity (-1)^l, and with the opposite one.
     l_max : int
-        Largest degree of the features; at least the largest degree in a block.
+        Largest degree of the features; 0 takes the largest degree in a block.
     layers : int
         Orbital convolutions.
     bessel : int
@@ -62,7 +66,7 @@ class HamGNNConfig:
 
     natural: int = 32
     other: int = 12
-    l_max: int = 4
+    l_max: int = 0
     layers: int = 3
     bessel: int = 16
     hidden: int = 64
@@ -96,12 +100,17 @@ class Edges(NamedTuple):
 
 
 class EdgeWeights(nn.Module):
-    """Weights of an edge from its length, its elements and the invariants of its atoms."""
+    """Weights of an edge from its length, its elements and the invariants of its atoms.
 
-    def __init__(self, config: HamGNNConfig, n_species: int, cutoff: float, n_out: int) -> None:
+    They fall to zero between `start` and `cutoff` (Å).
+    """
+
+    def __init__(
+        self, config: HamGNNConfig, n_species: int, cutoff: float, n_out: int, start: float = 0.0
+    ) -> None:
         super().__init__()
-        self.bessel = BesselBasis(config.bessel, cutoff)
-        self.cutoff = cutoff
+        self.bessel = BesselBasis(config.bessel, cutoff, start)
+        self.cutoff, self.start = cutoff, start
         self.radial = nn.Linear(config.bessel, config.hidden)
         self.species = nn.Embedding(n_species * n_species, config.hidden)
         self.receiver = nn.Linear(config.natural, config.hidden, bias=False)
@@ -131,7 +140,8 @@ class EdgeWeights(nn.Module):
         hidden = radial + self.species(edges.kind)
         hidden = hidden + atoms[0].index_select(0, edges.i) + atoms[1].index_select(0, edges.j)
         hidden = nn.functional.silu(self.middle(nn.functional.silu(hidden)))
-        return self.last(hidden) * cosine_cutoff(edges.distance, self.cutoff)[:, None]
+        envelope = cosine_cutoff(edges.distance, self.cutoff, self.start)
+        return self.last(hidden) * envelope[:, None]
 
 
 class OrbitalConvolution(nn.Module):
@@ -187,6 +197,41 @@ class ResidualBlock(nn.Module):
         return x + self.second(self.norm(self.gate(self.first(x))))
 
 
+class MomentEmbedding(nn.Module):
+    """Features of an atom from its magnetic moment.
+
+    Collinear moments are numbers. Vectors enter as axial vectors of degree one, scaled by a
+    function of their length and element.
+    """
+
+    def __init__(self, config: HamGNNConfig, n_species: int, *, collinear: bool) -> None:
+        super().__init__()
+        self.collinear, self.natural = collinear, config.natural
+        if not (collinear or config.other):
+            raise ModelError(
+                "magnetic moments are axial vectors, which need channels of the other parity; set "
+                "`other` to 4 or more"
+            )
+        self.first = nn.Linear(2, config.hidden)
+        self.species = nn.Embedding(n_species, config.hidden)
+        self.last = nn.Linear(config.hidden, config.natural + (0 if collinear else config.other))
+
+    def forward(self, x: Tensor, graph: HamiltonianGraph) -> Tensor:
+        """Features [n_atoms, rows, channels] with those of the moments added."""
+        m = graph.moments
+        square = m.square().sum(1)
+        number = m[:, 2] if self.collinear else square
+        hidden = self.first(torch.stack([number, square / (1.0 + square)], 1))
+        out = self.last(nn.functional.silu(hidden + self.species(graph.species)))
+        x = x.clone()
+        x[:, 0, : self.natural] += out[:, : self.natural]
+        if not self.collinear:
+            # harmonics of degree one are y, z, x
+            vector = m[:, [1, 2, 0], None]
+            x[:, 1:4, self.natural :] += vector * out[:, None, self.natural :]
+        return x
+
+
 class PairNodes(NamedTuple):
     """What atoms contribute to their pairs.
 
@@ -211,22 +256,17 @@ class HamGNN(nn.Module):
         Sizes.
     layout : BlockLayout
         Irreps of the blocks.
-    n_components : int
-        Pauli components to predict.
 
     Raises
     ------
     ModelError
-        The spin kind is not supported, or the features cannot make the blocks.
+        The features cannot make the blocks.
     """
 
-    def __init__(self, config: HamGNNConfig, layout: BlockLayout, n_components: int = 1) -> None:
+    def __init__(self, config: HamGNNConfig, layout: BlockLayout) -> None:
         super().__init__()
-        if n_components != 1:
-            raise ModelError(
-                f"HamGNN was asked for {n_components} Pauli components; it predicts Hamiltonians "
-                "without spin, which have one"
-            )
+        if config.l_max == 0:
+            config = replace(config, l_max=layout.l_max)
         if config.l_max < layout.l_max:
             raise ModelError(
                 f"l_max = {config.l_max} of the features is below the degree {layout.l_max} that "
@@ -238,6 +278,10 @@ class HamGNN(nn.Module):
         channels = Channels(config.natural, config.other)
         self.channels = channels
         self.embedding = nn.Embedding(n_species, config.natural)
+        self.moments = None
+        if layout.odd.any():
+            collinear = layout.spin is SpinKind.COLLINEAR
+            self.moments = MomentEmbedding(config, n_species, collinear=collinear)
         self.frames = EdgeFrames(config.l_max)
         self.convolutions = nn.ModuleList(
             OrbitalConvolution(config, n_species, 5.0) for _ in range(config.layers)
@@ -246,7 +290,12 @@ class HamGNN(nn.Module):
         self.pair_bra = IrrepLinear(config.l_max, channels, channels)
         self.pair_ket = IrrepLinear(config.l_max, channels, channels)
         self.pair_weights = EdgeWeights(
-            config, n_species, config.pair_cutoff, _n_paths(config.l_max) * channels.total
+            config,
+            n_species,
+            config.pair_cutoff,
+            _n_paths(config.l_max) * channels.total,
+            # far pairs have small targets, which `learning.targets` scales to order one
+            start=max(0.0, config.pair_cutoff - _SWITCH),
         )
         self.pair_first = SO2Linear(config.l_max, channels, config.l_max, channels)
         self.pair_gate = FrameGate(config.l_max, channels)
@@ -303,6 +352,8 @@ class HamGNN(nn.Module):
         rows = (self.config.l_max + 1) ** 2
         x = graph.message_vectors.new_zeros(graph.n_atoms, rows, self.channels.total)
         x[:, 0, : self.channels.natural] = self.embedding(graph.species)
+        if self.moments is not None:
+            x = self.moments(x, graph)
         n_edges = len(graph.message_i)
         step = n_edges if precomputed is not None else self._step
         for convolution in self.convolutions:
@@ -359,7 +410,7 @@ class HamGNN(nn.Module):
         for start in range(0, len(selected), max(step, 1)):
             rows = selected[start : start + step]
             out.index_copy_(0, rows, self._pairs(graph, nodes, rows, precomputed))
-        return Coefficients(onsite[:, None], out[:, None])
+        return Coefficients(onsite, out)
 
     def _pairs(
         self,
@@ -377,19 +428,18 @@ class HamGNN(nn.Module):
         else:
             frames = self.frames.of(precomputed["pair_frames"])
         radial = self.pair_weights.of_distance(distance)
-        envelope = cosine_cutoff(distance, self.config.pair_cutoff)[:, None]
         if self.training:
             turned = torch.rand(len(rows), device=vectors.device) < 0.5
             a, b = torch.where(turned, j, i), torch.where(turned, i, j)
             edges = self._edges(graph.species, a, b, distance)
-            value = self._directed(nodes, radial, edges, frames, turned.long()) * envelope
+            value = self._directed(nodes, radial, edges, frames, turned.long())
             reverse = self._transpose(value, self.invert_sign)
             return torch.where(turned[:, None], reverse, value)
         forward = self._edges(graph.species, i, j, distance)
         backward = self._edges(graph.species, j, i, distance)
         one = self._directed(nodes, radial, forward, frames, 0)
         two = self._directed(nodes, radial, backward, frames, 1)
-        return (one + self._transpose(two, self.invert_sign)) * (0.5 * envelope)
+        return 0.5 * (one + self._transpose(two, self.invert_sign))
 
     def _directed(
         self,

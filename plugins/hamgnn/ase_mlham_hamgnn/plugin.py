@@ -14,9 +14,10 @@ def mlham_model_families() -> list[FamilySpec]:
             description="E(3)-equivariant orbital convolutions in edge frames (HamGNN)",
             config="ase_mlham_hamgnn.network:HamGNNConfig",
             module="ase_mlham_hamgnn.network:HamGNN",
+            spin_kinds=("none", "collinear", "spinor"),
             presets={
                 "small": {},
-                "paper": {"natural": 32, "other": 32, "layers": 5, "bessel": 8, "l_max": 4},
+                "paper": {"natural": 32, "other": 32, "layers": 5, "bessel": 8},
             },
         )
     ]
