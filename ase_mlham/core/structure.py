@@ -184,4 +184,6 @@ def _vectors(moments: ArrayLike, n_atoms: int) -> NDArray[np.float64]:
 
 
 def _same(a: NDArray | None, b: NDArray | None) -> bool:
-    return (a is None) == (b is None) and (a is None or np.array_equal(a, b))
+    if a is None or b is None:
+        return a is b
+    return np.array_equal(a, b)
