@@ -23,6 +23,9 @@ __all__ = ["AtomicDensity", "atomic_density", "gth_projector"]
 _EXPONENTS = 0.02 * 2.0 ** np.arange(13)
 """Even-tempered, from the outer shell of sodium to the 3d shell of germanium."""
 
+_POLARISATION = 0.9
+"""Largest ratio of moment and electrons that the start density gets."""
+
 
 def gth_projector(r: NDArray[np.float64], l: int, index: int, radius: float) -> NDArray[np.float64]:
     """Radial projector p_i(r) of Goedecker, Teter and Hutter, normalised, bohr^(-3/2).
@@ -149,7 +152,9 @@ class AtomicDensity:
     def spin_weights(self, moments: NDArray[np.float64]) -> NDArray[np.float64]:
         """Parts of `rho` and of `rho_open` whose sum has a moment.
 
-        Levels that are not full carry it if they hold enough electrons, else all levels.
+        Levels that are not full carry it if they hold enough electrons, else all levels; never all
+        of them, because full polarisation is a trap: PBE's potential of the empty channel is
+        infinite there.
 
         Parameters
         ----------
@@ -161,6 +166,8 @@ class AtomicDensity:
         (2, ...) float
         """
         fits = abs(moments) <= self.n_open
+        most = _POLARISATION * np.where(fits, self.n_open, self.electrons)
+        moments = np.clip(moments, -most, most)
         open_part = np.where(fits, moments, 0.0) / max(self.n_open, 1.0)
         return np.stack([np.where(fits, 0.0, moments) / self.electrons, open_part])
 

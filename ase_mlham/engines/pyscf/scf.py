@@ -1,6 +1,7 @@
 """The self-consistency cycle, with every lattice sum done on matrices X[R, i, j].
 
-Commutator DIIS (Pulay 1982) works on H(k) in the orthonormal basis of each k-point. After the
+Commutator DIIS (Pulay 1982), to whose error occupations are added, works on H(k) in the orthonormal
+basis of each k-point. After the
 first iteration only the changes of D and V go through quadrature: being small, they may be single
 precision and leave out more pairs, which makes late iterations several times cheaper.
 
@@ -38,6 +39,9 @@ SINGULAR = 1e-6
 """Smallest eigenvalue of S(k) below which neglected tails may let the energy collapse."""
 
 _HISTORY = 8
+
+_FRACTIONAL = 1e-3
+"""Levels with f (1 - f) above this change their occupation in the cycle."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class SelfConsistency:
     smallest_overlap : float
         Smallest eigenvalue of S(k) on the mesh.
     commutator, change : float
-        Largest element of the commutator, and |dE|, in the last iteration; hartree.
+        Largest element of the commutator, with what is added for occupations, and |dE|, in the
+        last iteration; hartree.
     seconds : dict
         CPU time of the parts.
     """
@@ -198,8 +203,7 @@ class SelfConsistency:
             step = V - before
             self.quadrature.add_potential(matrix, step, _relaxed(V, step))
             F = self._reduce(matrix)
-            product = (F @ occupied) @ occupied.conj().swapaxes(-1, -2)
-            error = product - product.conj().swapaxes(-1, -2)
+            error = self._error(F, occupied)
             last, self.energy = self.energy, self._energy(D, sum(local) + entropy)
             self.commutator, self.change = float(abs(error).max()), abs(self.energy - last)
             self.iterations = iteration
@@ -212,8 +216,13 @@ class SelfConsistency:
             )
             if self.commutator < tolerances.commutator and self.change < tolerances.energy:
                 break
+            weighted = error * np.sqrt(self.weights)[:, None, None]
+            if errors and last - self.energy > tolerances.energy:
+                # downhill with a growing error: past a saddle, where the history leads back to it
+                keep = 0 if np.linalg.norm(weighted) > np.linalg.norm(errors[-1]) else _HISTORY
+                focks, errors = focks[:keep], errors[:keep]
             focks = [*focks, F][-_HISTORY:]
-            errors = [*errors, error * np.sqrt(self.weights)[:, None, None]][-_HISTORY:]
+            errors = [*errors, weighted][-_HISTORY:]
             F = sum(w * f for w, f in zip(_diis(errors), focks, strict=True))
         else:
             self._complain(tolerances)
@@ -226,11 +235,43 @@ class SelfConsistency:
         """Occupied eigenvectors times the root of their occupation, and -T S."""
         e, c = np.linalg.eigh(F)
         f, self.levels, entropy = occupations(e, self.weights, self.electrons, self.sigma)
+        self._states = e, c, f
         self.shared_level: float | None = float(self.levels[0])
         if len(self.levels) > 1:
             self.shared_level = shared_level(e, self.weights, self.electrons, self.sigma)
         n = int(np.flatnonzero((f > 1e-13).any(axis=(0, 1))).max()) + 1
         return c[..., :n] * np.sqrt(f[..., None, :n]), entropy
+
+    def _error(
+        self, F: NDArray[np.complex128], occupied: NDArray[np.complex128]
+    ) -> NDArray[np.complex128]:
+        """What a new F has against the states that it was made from, zero at self-consistency.
+
+        The commutator with the density matrix, and, to first order, the change of occupations. The
+        commutator alone is blind to electrons that change levels or spin without turning a state.
+        """
+        product = (F @ occupied) @ occupied.conj().swapaxes(-1, -2)
+        error = product - product.conj().swapaxes(-1, -2)
+        e, c, f = self._states
+        fractional = np.flatnonzero((f * (1 - f) > _FRACTIONAL).any(axis=(0, 1)))
+        if not len(fractional):
+            return error
+        some = slice(fractional[0], fractional[-1] + 1)
+        e, c, f = e[..., some], c[..., some], f[..., some]
+        adjoint = c.conj().swapaxes(-1, -2)
+        change = adjoint @ F @ c
+        step = np.einsum("ckbb->ckb", change).real - e
+        # -sigma df/de; levels move together with the Fermi level that they share
+        softness = f * (1 - f)
+        weight = (self.weights[:, None] * softness).reshape(len(self.levels), -1)
+        shift = np.sum(weight * step.reshape(weight.shape), axis=1) / weight.sum(axis=1)
+        shift = np.repeat(shift, len(f) // len(shift))[:, None, None]
+        np.einsum("ckbb->ckb", change)[:] -= e + shift
+        apart = e[..., :, None] - e[..., None, :]
+        near = abs(apart) < 1e-3 * self.sigma
+        slope = (f[..., None, :] - f[..., :, None]) * self.sigma / np.where(near, 1.0, apart)
+        slope = np.where(near, softness[..., None], slope)
+        return error + c @ (4 * slope * change) @ adjoint
 
     def _energy(self, D: NDArray[np.float64], others: float) -> float:
         """Free energy from the density matrix, hartree."""

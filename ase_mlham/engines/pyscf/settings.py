@@ -55,7 +55,8 @@ class PyscfSettings:
     tol_energy : float
         Change of the free energy in the last iteration, eV per atom.
     tol_commutator : float
-        Largest element of F D S - S D F in an orthonormal basis, eV.
+        Largest element of F D S - S D F in an orthonormal basis, eV, with what F changes in the
+        occupations.
     max_iterations : int
         Of the self-consistency cycle.
     """
