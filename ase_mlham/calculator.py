@@ -32,7 +32,7 @@ from ase.calculators import calculator as ase_calculator
 from numpy.typing import NDArray
 
 from ase_mlham import errors
-from ase_mlham.core import BlockMatrix, LCAOSystem
+from ase_mlham.core import BlockMatrix, LCAOSystem, SpinKind
 from ase_mlham.electronic.fermi import (
     DEFAULT_SMEARING,
     band_edges,
@@ -59,7 +59,11 @@ class CalculatorInputError(errors.InputError, ase_calculator.InputError):
 
 
 class PredictsHamiltonian(Protocol):
-    """What the calculator needs of a model: `ase_mlham.HamiltonianModel`, or anything like it."""
+    """What the calculator needs of a model: `ase_mlham.HamiltonianModel`, or anything like it.
+
+    One whose prediction depends on the magnetic moments of the atoms says so with a true attribute
+    `sees_moments`.
+    """
 
     @property
     def identity(self) -> Hashable:
@@ -89,6 +93,7 @@ class _Recent:
         return value
 
 
+_POPULATIONS = ("charges", "magmom", "magmoms")
 _DELEGATED = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
 _KEPT_SYSTEMS, _KEPT_STATES = 2, 8
 
@@ -153,8 +158,8 @@ class MLHamiltonian(ase_calculator.Calculator):
         "bandpath": None,
         "potential": None,
     }
-    # a model sees neither of them; whoever makes one that does must remove them here
-    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012 - likewise
+    # no model sees them; whoever makes one that does must remove this
+    ignored_changes = {"initial_charges"}  # noqa: RUF012 - likewise
     accepts_bandpath_keyword = True
 
     def __init__(
@@ -220,8 +225,9 @@ class MLHamiltonian(ase_calculator.Calculator):
         if "kpts" in changed and not _is_path(changed["kpts"]):
             self._mesh = changed["kpts"]
         if changed.keys() - {"bandpath", "potential"}:
-            self.results.pop("charges", None)
-        self.implemented_properties = ["charges"]
+            for name in _POPULATIONS:
+                self.results.pop(name, None)
+        self.implemented_properties = list(_POPULATIONS)
         if self._potential is not None:
             provided = self._potential.implemented_properties
             self.implemented_properties += [name for name in provided if name in _DELEGATED]
@@ -286,7 +292,9 @@ class MLHamiltonian(ase_calculator.Calculator):
     def _structure_key(self, atoms: Atoms) -> tuple[Hashable, ...]:
         p = self.parameters
         # exact bytes: a rounded key would answer for another structure
-        arrays = (atoms.numbers, atoms.positions, np.asarray(atoms.cell), atoms.pbc)
+        arrays = [atoms.numbers, atoms.positions, np.asarray(atoms.cell), atoms.pbc]
+        if getattr(self.model, "sees_moments", False):
+            arrays.append(atoms.get_initial_magnetic_moments())
         return (
             self.model.identity,
             p.device,
@@ -524,7 +532,7 @@ class MLHamiltonian(ase_calculator.Calculator):
     def get_property(
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
     ) -> Any:
-        """A property of ASE: charges from H, energy and forces from `potential`."""
+        """A property of ASE: charges and moments from H, energy and forces from `potential`."""
         if name in _DELEGATED and self._potential is None:
             raise ase_calculator.PropertyNotImplementedError(
                 f"a model of the Hamiltonian predicts no {name}: the sum of band energies is not a "
@@ -546,27 +554,37 @@ class MLHamiltonian(ase_calculator.Calculator):
             properties = ["charges"] if self._potential is None else ["energy"]
         super().calculate(atoms, list(properties), list(system_changes))
         for name in properties:
-            if name == "charges":
-                self.results["charges"] = self._charges()
+            if name in _POPULATIONS:
+                self.results.update(self._populations())
             elif self._potential is not None:
                 self.results[name] = self._potential.get_property(name, self.atoms)
             else:
                 self.get_property(name, self.atoms)
 
-    def _charges(self) -> NDArray[np.float64]:
-        """Mulliken charges (n_atoms,) in e."""
+    def _populations(self) -> dict[str, Any]:
+        """Mulliken charges in e and spin moments in Bohr magnetons, in ASE's forms.
+
+        Moments are numbers without spin and for collinear spin, vectors for spinors.
+        """
         from ase_mlham.electronic.charges import charges
 
         p = self.parameters
+        system = self.system(self.atoms)
         found = charges(
-            self.system(self.atoms),
+            system,
             self._mesh,
             p.smearing,
             None if p.occupation == "tetrahedron" else p.occupation,
             overlap_floor=p.overlap_floor,
             solver=p.solver,
         )
-        return np.array(found.charges)
+        moments = found.moments if system.spin is SpinKind.SPINOR else found.moments[:, 2]
+        total = moments.sum(axis=0)
+        return {
+            "charges": np.array(found.charges),
+            "magmoms": np.array(moments),
+            "magmom": np.array(total) if system.spin is SpinKind.SPINOR else float(total),
+        }
 
     # ------------------------------------------------------------------ copies
     def fixed_density(self, **parameters: Any) -> MLHamiltonian:

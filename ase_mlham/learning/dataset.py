@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
@@ -49,6 +49,7 @@ __all__ = [
     "read_reference",
     "subtract_operators",
     "tensor_bytes",
+    "with_mulliken_moments",
 ]
 
 _log = logging.getLogger(__name__)
@@ -310,6 +311,8 @@ class ReferenceData(Sequence[TrainingExample]):
     def _make(self, index: int) -> TrainingExample:
         system = self.system(index)
         system = onto_basis(system, self.basis)
+        if self.layout.odd.any() and system.structure.moments is None:
+            system = with_mulliken_moments(system)
         pattern = self.pattern(system)
         rest = subtract_operators(system, self._operators)
         lost, _ = pattern.find(rest.pattern.i, rest.pattern.j, rest.pattern.R)
@@ -382,6 +385,18 @@ class _Selection(Sequence[TrainingExample]):
         if isinstance(index, slice):
             return _Selection(self._data, self._indices[index])
         return self._data[self._indices[index]]
+
+
+def with_mulliken_moments(system: LCAOSystem) -> LCAOSystem:
+    """The system with the moments of its own ground state, for files that do not state any."""
+    from ase_mlham.electronic.charges import charges
+
+    found = charges(system).moments
+    _log.info(
+        "moments of the atoms are not stored; Mulliken's: %s",
+        np.array2string(found[:, 2] if system.spin is SpinKind.COLLINEAR else found, precision=2),
+    )
+    return system.replace(structure=replace(system.structure, moments=found))
 
 
 def onto_basis(system: LCAOSystem, basis: OrbitalBasis) -> LCAOSystem:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ase_mlham.core import LCAOSystem
 from ase_mlham.errors import DomainError
-from ase_mlham.learning.dataset import onto_basis
+from ase_mlham.learning.dataset import onto_basis, with_mulliken_moments
 from ase_mlham.learning.domain import DomainWarning, OnUnknown
 from ase_mlham.learning.metrics import MatrixErrors, matrix_errors
 from ase_mlham.progress import track
@@ -184,6 +184,8 @@ def evaluate(
     entries = list(systems)
     for number, entry in enumerate(track(entries, len(entries), "structures")):
         name, reference = entry if isinstance(entry, tuple) else (f"structure {number}", entry)
+        if getattr(model, "sees_moments", False) and reference.structure.moments is None:
+            reference = with_mulliken_moments(reference)
         with warnings.catch_warnings():
             # what it says is in system.warnings
             warnings.simplefilter("ignore", DomainWarning)

@@ -31,7 +31,7 @@ from ase_mlham.core import (
 )
 from ase_mlham.core.neighbours import check_no_overlap
 from ase_mlham.core.system import basis_pattern
-from ase_mlham.errors import InputError, ModelError
+from ase_mlham.errors import DomainError, InputError, ModelError
 from ase_mlham.learning.configuration import make_config
 from ase_mlham.learning.domain import Domain, DomainWarning, OnUnknown
 from ase_mlham.learning.model_file import ModelFile, card_of, read_card
@@ -158,7 +158,8 @@ class HamiltonianModel:
         Raises
         ------
         DomainError
-            An element or a distance is unknown to the model.
+            An element or a distance is unknown to the model, or it needs magnetic moments and
+            there are none.
         InputError
             Atoms overlap, or the structure makes no sense.
         """
@@ -167,6 +168,7 @@ class HamiltonianModel:
         structure = atoms if isinstance(atoms, Structure) else Structure.from_atoms(atoms)
         check_no_overlap(structure)
         self.file.domain.check_elements(structure)
+        self._check_moments(structure)
         pattern = basis_pattern(structure, self.basis)
         reservations = self.file.domain.check(structure, pattern, on_unknown)
         for text in reservations:
@@ -198,6 +200,25 @@ class HamiltonianModel:
             },
             warnings=reservations,
         )
+
+    @property
+    def sees_moments(self) -> bool:
+        """Whether predictions depend on the magnetic moments of the atoms."""
+        return bool(self.layout.odd.any())
+
+    def _check_moments(self, structure: Structure) -> None:
+        """Refuse what the model cannot know: missing moments, or moments off its axis."""
+        if not self.sees_moments:
+            return
+        if structure.moments is None:
+            raise DomainError(
+                f"model {self.name!r} predicts magnetic Hamiltonians for given moments of the "
+                "atoms; set them with atoms.set_initial_magnetic_moments (zeros for none)"
+            )
+        if self.file.spin is SpinKind.COLLINEAR and np.any(structure.moments[:, :2]):
+            raise DomainError(
+                f"model {self.name!r} is collinear: moments must lie along z, one number an atom"
+            )
 
     def _say_what_it_needs(self, structure: Structure, pattern: BlockPattern) -> None:
         """Memory, and time as far as earlier predictions tell, before a large prediction."""

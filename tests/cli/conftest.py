@@ -147,7 +147,7 @@ def model_file(tmp_path_factory) -> str:
     spec = hooks.find("model family", "pairwise")
     basis = gaussian_basis()
     config = hooks.load(spec.config)()
-    network = hooks.load(spec.module)(config, BlockLayout(basis), 1)
+    network = hooks.load(spec.module)(config, BlockLayout(basis))
     atoms = bulk("Si", a=5.43)
     atoms.append("H")
     atoms.positions[-1] = (2.7, 2.7, 0.5)

@@ -74,7 +74,7 @@ def test_models_and_potentials_keep_a_plain_identity(toy):
 
 def test_instances_do_not_share_their_properties(toy):
     assert "energy" in MLHamiltonian(toy, potential=EMT()).implemented_properties
-    assert MLHamiltonian(toy).implemented_properties == ["charges"]
+    assert MLHamiltonian(toy).implemented_properties == ["charges", "magmom", "magmoms"]
     assert "energy" not in MLHamiltonian.implemented_properties
 
 

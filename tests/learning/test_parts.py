@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import eigh
 
-from ase_mlham import hooks
+from ase_mlham import hooks, read_system
 from ase_mlham.core import OrbitalBasis, SpinKind, Structure
 from ase_mlham.core.spin import PAULI, spin_blocks, su2
 from ase_mlham.core.transform import orbital_rotation, rotated_matrix
-from ase_mlham.errors import InputError
+from ase_mlham.errors import DomainError, InputError
+from ase_mlham.learning.dataset import ReferenceData
+from ase_mlham.learning.family import make_network
 from ase_mlham.learning.layout import BlockLayout
 from ase_mlham.learning.model import HamiltonianModel
 from ase_mlham.learning.parts import n_real, part_names, parts_of, real_parts, to_components
@@ -183,3 +186,87 @@ def test_turning_a_structure_turns_its_spinors_by_su2(spinor_model):
         zero = np.zeros((len(d[0]), len(d[1])))
         whole = np.kron(su2(Q), np.block([[d[0], zero], [zero.T, d[1]]]))
         np.testing.assert_allclose(g, whole @ h @ whole.conj().T, atol=2e-4)
+
+
+def _untrained(spin, parts=None):
+    pytest.importorskip("ase_mlham_hamgnn")
+    torch.manual_seed(1)
+    spec = hooks.find("model family", "hamgnn")
+    config = hooks.load(spec.config)(natural=6, other=4, layers=1, hidden=8, bessel=4)
+    network = make_network(spec, config, BlockLayout(probe_basis(), spin, parts))
+    positions = [[0.0, 0, 0], [1.5, 1.2, 0.3], [0.2, -1.7, 1.1]]
+    atoms = Atoms("CSi2", positions, cell=[5, 5, 5], pbc=True)
+    atoms.set_initial_magnetic_moments([1.0, -0.5, 0.25])
+    model = HamiltonianModel.untrained(
+        network,
+        spec,
+        config,
+        probe_basis(),
+        example=Structure.from_atoms(atoms),
+        spin=spin,
+        parts=parts,
+    )
+    for name in ("onsite_scale", "offsite_scale"):
+        model.transform.get_buffer(name).fill_(0.05)
+    return model, atoms
+
+
+def test_turning_collinear_moments_round_exchanges_up_and_down():
+    model, atoms = _untrained(SpinKind.COLLINEAR)
+    before = model.predict(atoms)
+    atoms.set_initial_magnetic_moments(-atoms.get_initial_magnetic_moments())
+    after = model.predict(atoms)
+    k = np.array([[0.1, 0.2, 0.3]])
+    up, down = spin_blocks(before.hamiltonian.at_k(k)[0], before.spin)
+    assert abs(up - down).max() > 1e-3
+    flipped = spin_blocks(after.hamiltonian.at_k(k)[0], after.spin)
+    # the same additions in the same order: not even the last bit differs
+    np.testing.assert_array_equal(flipped, [down, up])
+    atoms.set_initial_magnetic_moments(np.zeros(3))
+    none = model.predict(atoms)
+    assert not any(values[1].any() for values in none.hamiltonian.values)
+
+
+def test_a_magnetic_model_asks_for_moments():
+    model, atoms = _untrained(SpinKind.COLLINEAR)
+    with pytest.raises(DomainError, match="set_initial_magnetic_moments"):
+        model.predict(Atoms("CSi2", atoms.positions, cell=atoms.cell, pbc=True))
+    atoms = Atoms("CSi2", atoms.positions, cell=atoms.cell, pbc=True)
+    atoms.set_initial_magnetic_moments(np.ones((3, 3)))
+    with pytest.raises(DomainError, match="along z"):
+        model.predict(atoms)
+
+
+@pytest.mark.parametrize(
+    ("path", "spin", "moments"),
+    [
+        # moments as OpenMX prints them (Mulliken): 2.26 and 1 Bohr magnetons
+        ("fe_bcc/fe_bcc.scfout", SpinKind.COLLINEAR, [[0, 0, 2.26]]),
+        ("o2_triplet/o2_triplet.scfout", SpinKind.COLLINEAR, [[0, 0, 1.0]] * 2),
+        # along theta = 50, phi = 30 degrees
+        ("o2_nc/o2_nc.scfout.zst", SpinKind.SPINOR, [[0.663, 0.383, 0.643]] * 2),
+    ],
+)
+def test_magnetic_hamiltonians_of_openmx(shared, path, spin, moments):
+    system = read_system(shared / "data" / "openmx" / path)
+    data = ReferenceData([system], message_cutoff=4.0, parts=part_names(spin))
+    example = data[0]
+    # Mulliken moments of a k mesh that is not OpenMX's own
+    np.testing.assert_allclose(example.graph.moments.numpy(), moments, atol=0.02)
+    assert data.largest_left_out == 0.0
+    again = to_matrix(data.layout, data.pattern(system), example.target)
+    rest = again.on_pattern(system.hamiltonian.pattern.union(again.pattern))
+    whole = system.hamiltonian.on_pattern(rest.pattern)
+    inside, _ = again.pattern.find(rest.pattern.i, rest.pattern.j, rest.pattern.R)
+    for group, a, b in zip(rest.pattern.groups, rest.values, whole.values, strict=True):
+        known = inside[group.slice] >= 0
+        np.testing.assert_allclose(a[:, known], b[:, known], atol=1e-10)
+
+
+def test_what_is_not_learned_is_said(shared, caplog):
+    system = read_system(shared / "data" / "openmx" / "o2_nc" / "o2_nc.scfout.zst")
+    with caplog.at_level("WARNING", "ase_mlham"):
+        data = ReferenceData([system], message_cutoff=4.0)
+        _ = data[0]
+    assert data.largest_left_out > 0.1
+    assert "in parts other than P, B" in caplog.text
