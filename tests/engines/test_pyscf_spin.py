@@ -101,6 +101,7 @@ def test_spin_none_leaves_moments_out():
     system = compute_system(hydrogen(1.0), **settings)
     assert system.spin is SpinKind.NONE
     assert "total_moment" not in system.provenance
+    assert system.structure.moments is None
 
 
 # ------------------------------------------------------------------ PySCF
@@ -220,12 +221,14 @@ def test_moments_of_atoms_sum_to_the_total():
     found = charges(system, kpts=system.kpts, smearing=0.1)
     # cut-off radii again
     np.testing.assert_allclose(found.moments[:, 2], p["atomic_moments"], atol=2e-3)
+    np.testing.assert_array_equal(system.structure.moments[:, 2], p["atomic_moments"])
 
 
 def test_moments_of_a_molecule(oxygen):
     p = oxygen.provenance
     assert p["initial_moments"] == [1.0, 1.0]  # ASE's molecules bring them
     np.testing.assert_allclose(p["atomic_moments"], [1, 1], atol=1e-6)
+    np.testing.assert_array_equal(oxygen.structure.moments[:, 2], p["atomic_moments"])
     np.testing.assert_allclose(charges(oxygen).moments[:, 2], [1, 1], atol=1e-6)
     free = compute_system(molecule("O2"), basis="gth-dzvp-molopt-sr")
     for a, b in zip(free.hamiltonian.values, oxygen.hamiltonian.values, strict=True):

@@ -6,6 +6,7 @@ The integration is on atom-centred grids, so `ecut_ry` plays no part. The energy
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,15 +118,15 @@ def compute_molecule(
     one, sigma = np.ones(1), settings.smearing / hartree
     levels = occupations(spectrum, one, electrons, sigma)[1]
     level: float | None = levels[0]
-    record: dict[str, Any] = {}
+    found = None
     if len(levels) > 1:
         level = shared_level(spectrum, one, electrons, sigma)
         if level is None:
             notes = (*notes, uneven_levels(electrons, levels * hartree))
     if moments is not None:
-        of_orbital = np.array([label[0] for label in mol.ao_labels(fmt=None)], dtype=np.int64)
+        atoms = [label[0] for label in mol.ao_labels(fmt=None)]
         D = _channels(mf.make_rdm1())[:, None]
-        record = moments_record(moments, atomic_moments(D, S, of_orbital))
+        found = atomic_moments(D, S, np.array(atoms, dtype=np.int64))
     basis = core_basis(mol, name, settings.eps_cutoff)
     pattern = basis_pattern(structure, basis)
     order, reach = orbital_order(mol), np.zeros(3, dtype=np.int64)
@@ -136,7 +137,7 @@ def compute_molecule(
         return extract(X, pattern, reach, order, scale)
 
     return LCAOSystem(
-        structure=structure,
+        structure=replace(structure, moments=found),
         basis=basis,
         hamiltonian=take(H),
         overlap=take(S[None], 1.0),
@@ -167,7 +168,7 @@ def compute_molecule(
             "largest_cut_hamiltonian": largest_outside(H, pattern, reach) * hartree,
             "largest_cut_overlap": largest_outside(S[None], pattern, reach),
             "cpu_seconds": {"all": round(seconds, 3)},
-            **record,
+            **moments_record(moments, found),
         },
         warnings=notes,
     )

@@ -174,8 +174,12 @@ def uneven_levels(electrons: NDArray[np.float64], levels: NDArray[np.float64]) -
     )
 
 
-def moments_record(start: NDArray[np.float64], result: NDArray[np.float64]) -> dict[str, Any]:
-    """Entries of the provenance: JSON values, Bohr magnetons."""
+def moments_record(
+    start: NDArray[np.float64] | None, result: NDArray[np.float64] | None
+) -> dict[str, Any]:
+    """Entries of the provenance, in Bohr magnetons; none without spin."""
+    if start is None or result is None:
+        return {}
     return {
         "initial_moments": [float(m) for m in start],
         "atomic_moments": [float(m) for m in result],

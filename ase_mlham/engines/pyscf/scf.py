@@ -1,9 +1,9 @@
 """The self-consistency cycle, with every lattice sum done on matrices X[R, i, j].
 
-Commutator DIIS (Pulay 1982), to whose error occupations are added, works on H(k) in the orthonormal
-basis of each k-point. After the
-first iteration only the changes of D and V go through quadrature: being small, they may be single
-precision and leave out more pairs, which makes late iterations several times cheaper.
+Commutator DIIS (Pulay 1982), to whose error occupations are added, works on H(k) in the
+orthonormal basis of each k-point. After the first iteration only the changes of D and V go through
+quadrature: being small, they may be single precision and leave out more pairs, which makes late
+iterations several times cheaper.
 
 Spin is the leading axis of densities, potentials and of H: one channel whose levels hold two
 electrons, or up and down. What has no spin (T, S, V_nl, the orthonormal basis) lacks the axis.
@@ -264,7 +264,8 @@ class SelfConsistency:
         # -sigma df/de; levels move together with the Fermi level that they share
         softness = f * (1 - f)
         weight = (self.weights[:, None] * softness).reshape(len(self.levels), -1)
-        shift = np.sum(weight * step.reshape(weight.shape), axis=1) / weight.sum(axis=1)
+        shift = np.sum(weight * step.reshape(weight.shape), axis=1)
+        shift /= np.maximum(weight.sum(axis=1), 1e-300)  # a full channel has no soft levels
         shift = np.repeat(shift, len(f) // len(shift))[:, None, None]
         np.einsum("ckbb->ckb", change)[:] -= e + shift
         apart = e[..., :, None] - e[..., None, :]

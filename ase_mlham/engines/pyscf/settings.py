@@ -37,7 +37,7 @@ class PyscfSettings:
         "none", "collinear", or "auto": "collinear" exactly if an atom carries an initial magnetic
         moment (`Atoms.set_initial_magnetic_moments`, Bohr magnetons, positive where up electrons
         are in the majority). The initial moments polarise the first density; without any the
-        symmetry of up and down remains.
+        symmetry of up and down remains. The structure of the result carries Mulliken's moments.
     total_moment : float, optional
         Up minus down electrons in the cell, kept fixed; by default it is free and follows from one
         Fermi level for both. Needed without smearing.

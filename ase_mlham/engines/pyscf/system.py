@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -97,11 +98,15 @@ def crystal_system(
     basis_name: str,
     notes: tuple[str, ...],
 ) -> LCAOSystem:
-    """The system of a converged periodic calculation."""
+    """The system of a converged periodic calculation, its structure with the moments found."""
     basis = core_basis(scf.box.cell, basis_name, settings.eps_cutoff)
     pattern = basis_pattern(structure, basis)
     order, reach = orbital_order(scf.box.cell), scf.images.lattice_box.reach
     H = pauli(scf.H)
+    moments = None
+    if scf.moments is not None:
+        atoms = [label[0] for label in scf.box.cell.ao_labels(fmt=None)]
+        moments = atomic_moments(scf.D, scf.S, np.array(atoms, dtype=np.int64))
     if scf.shared_level is None:
         notes = (*notes, uneven_levels(scf.electrons, scf.levels * HARTREE))
 
@@ -109,7 +114,7 @@ def crystal_system(
         return extract(X, pattern, reach, order, scale)
 
     return LCAOSystem(
-        structure=structure,
+        structure=replace(structure, moments=moments),
         basis=basis,
         hamiltonian=take(H, HARTREE),
         overlap=take(scf.S[None], 1.0),
@@ -124,6 +129,7 @@ def crystal_system(
         },
         provenance={
             **_provenance(structure, scf, settings, basis_name, basis),
+            **moments_record(scf.moments, moments),
             "largest_cut_hamiltonian": largest_outside(H, pattern, reach) * HARTREE,
             "largest_cut_overlap": largest_outside(scf.S[None], pattern, reach),
         },
@@ -162,10 +168,6 @@ def _provenance(
         "smallest_overlap_eigenvalue": scf.smallest_overlap,
         "cpu_seconds": {name: round(t, 3) for name, t in scf.seconds.items()},
     }
-    if scf.moments is not None:
-        atoms = scf.box.cell.ao_labels(fmt=None)
-        of_orbital = np.array([label[0] for label in atoms], dtype=np.int64)
-        out |= moments_record(scf.moments, atomic_moments(scf.D, scf.S, of_orbital))
     empty = np.flatnonzero(vacuum_directions(structure) | ~structure.pbc)
     if len(empty) == 1:
         level, slope = vacuum_potential(scf.potential.electrostatic, scf.box, int(empty[0]))
