@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import fields
 from typing import Any
@@ -11,7 +12,7 @@ from ase_mlham.cli.source import read_images
 from ase_mlham.errors import InputError
 from ase_mlham.hooks import load, registered
 
-__all__ = ["add_arguments", "parse_settings", "run"]
+__all__ = ["add_arguments", "parse_moments", "parse_settings", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 examples:
   mlham generate structures.extxyz -o data
   mlham generate structures.extxyz -o data --workers 4 --set kpts=4,4,4 --set xc=lda
+  mlham generate iron.extxyz -o data --moments Fe=3
 
 Started again with the same settings, it goes on where it stopped. Structures that fail are
 reported, in data/report.json too, and the exit code is then 1.
@@ -41,6 +43,14 @@ reported, in data/report.json too, and the exit code is then 1.
         default=[],
         metavar="KEY=VALUE",
         help="a setting of the engine; may be given several times",
+    )
+    parser.add_argument(
+        "--moments",
+        action="append",
+        default=[],
+        metavar="EL=M",
+        help="initial magnetic moment of an element, Bohr magnetons, in place of those in FILE; "
+        "several with commas (Fe=3,O=-1). Structures with moments are computed with collinear spin",
     )
     parser.add_argument(
         "--workers",
@@ -76,6 +86,32 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     return out
 
 
+def parse_moments(words: list[str]) -> dict[str, float]:
+    """Moments from "Fe=3" or "Fe=3,O=-1" words.
+
+    Raises
+    ------
+    InputError
+        A word is not of this form, or an element is named twice.
+    """
+    out: dict[str, float] = {}
+    for pair in ",".join(words).split(",") if words else []:
+        element, sign, value = (part.strip() for part in pair.partition("="))
+        try:
+            moment = float(value)
+        except ValueError:
+            moment = float("nan")
+        if not (element and sign and math.isfinite(moment)):
+            raise InputError(
+                f"--moments {pair}: expected an element and a number of Bohr magnetons, for "
+                "example --moments Fe=3"
+            )
+        if element in out:
+            raise InputError(f"--moments: {element} is given twice")
+        out[element] = moment
+    return out
+
+
 def run(options: argparse.Namespace) -> int:
     """Compute, write, report."""
     from ase_mlham.engines import generate
@@ -83,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
     from ase_mlham.formats import write_system
     from ase_mlham.progress import track
 
-    values = parse_settings(options.set)
+    values, moments = parse_settings(options.set), parse_moments(options.moments)
     make_settings(options.engine, values)
     if options.workers < 1:
         raise InputError(f"--workers {options.workers}: at least one is needed")
@@ -94,6 +130,7 @@ def run(options: argparse.Namespace) -> int:
         write=write_system,
         engine=options.engine,
         settings=values,
+        moments=moments,
         workers=options.workers,
     )
     count = {"finished": 0, "present": 0, "failed": 0}

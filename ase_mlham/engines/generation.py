@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ase_mlham.core import LCAOSystem
 
-__all__ = ["REPORT", "GenerationEvent", "generate", "structure_hash"]
+__all__ = ["REPORT", "GenerationEvent", "generate", "structure_hash", "with_moments"]
 
 REPORT = "report.json"
 """Name of the report in the output folder."""
@@ -64,7 +64,8 @@ class GenerationEvent:
     error : str
         Class of the error, else empty.
     details : mapping
-        Of a finished structure: iterations, free energy (eV), smallest overlap eigenvalue.
+        Of a finished structure: iterations, free energy (eV), smallest overlap eigenvalue, and
+        with spin the total moment (Bohr magnetons).
     done, total : int
         Structures dealt with so far, and all of them.
     """
@@ -96,8 +97,44 @@ def structure_hash(atoms: Atoms, engine: str, settings: Mapping[str, Any]) -> st
     digest.update(np.asarray(atoms.positions, dtype="<f8").tobytes())
     digest.update(np.asarray(atoms.cell, dtype="<f8").tobytes())
     digest.update(np.asarray(atoms.pbc, dtype="u1").tobytes())
+    moments = np.asarray(atoms.get_initial_magnetic_moments(), dtype="<f8")
+    if moments.any():
+        digest.update(moments.tobytes())
     digest.update(json.dumps([engine, dict(settings)], sort_keys=True).encode())
     return digest.hexdigest()[:12]
+
+
+def with_moments(atoms: Atoms, moments: Mapping[str, float]) -> Atoms:
+    """The structure with initial magnetic moments by element.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Left as it is.
+    moments : mapping of str to float
+        Symbol and Bohr magnetons; elements that are not named keep the moments they have.
+
+    Raises
+    ------
+    InputError
+        A name is no element, or the atoms carry vectors.
+    """
+    from ase.data import atomic_numbers
+
+    unknown = [name for name in moments if name not in atomic_numbers]
+    if unknown:
+        raise InputError(f"moments: {', '.join(unknown)} is no chemical symbol")
+    out = atoms.copy()
+    values = np.array(atoms.get_initial_magnetic_moments(), dtype=float)
+    if values.ndim != 1:
+        raise InputError(
+            f"moments by element: a structure carries moments of shape {values.shape}, which are "
+            "vectors; take them out of the file, or leave the moments by element out"
+        )
+    for name, value in moments.items():
+        values[out.numbers == atomic_numbers[name]] = value
+    out.set_initial_magnetic_moments(values)
+    return out
 
 
 def generate(
@@ -107,6 +144,7 @@ def generate(
     write: Write,
     engine: str = "pyscf",
     settings: Mapping[str, Any] | None = None,
+    moments: Mapping[str, float] | None = None,
     workers: int = 1,
     on_error: str = "report",
 ) -> Iterator[GenerationEvent]:
@@ -126,6 +164,9 @@ def generate(
         Name of an installed engine.
     settings : mapping, optional
         As for `compute_system`.
+    moments : mapping, optional
+        Initial magnetic moments by element, as for `with_moments`; other atoms start with those
+        that their structure carries.
     workers : int
         Processes, with one thread each. With one, the work is done in this process.
     on_error : str
@@ -158,7 +199,8 @@ def generate(
         leftover.unlink()
     present = {path.stem.partition("-")[2]: path.name for path in folder.glob("*-*.h5")}
     jobs, events = [], []
-    for index, atoms in enumerate(structures):
+    for index, given in enumerate(structures):
+        atoms = with_moments(given, moments) if moments else given
         code = structure_hash(atoms, engine, resolved)
         formula = atoms.get_chemical_formula()
         if code in present:
@@ -168,7 +210,11 @@ def generate(
         present[code] = file
         # without calculators and arrays, which need not survive the way to another process
         plain = Atoms(
-            atoms.numbers, positions=atoms.positions, cell=atoms.cell.array, pbc=atoms.pbc
+            atoms.numbers,
+            positions=atoms.positions,
+            cell=atoms.cell.array,
+            pbc=atoms.pbc,
+            magmoms=atoms.get_initial_magnetic_moments(),
         )
         jobs.append(_Job(index, plain, file, formula))
     total = len(jobs) + len(events)
@@ -249,7 +295,7 @@ def _one(job: _Job, folder: Path, write: Write, engine: str, values: dict) -> Ge
     partial = folder / f".{job.file.removesuffix('.h5')}.partial.h5"
     write(system, partial)
     partial.replace(folder / job.file)
-    names = ("iterations", "free_energy", "smallest_overlap_eigenvalue")
+    names = ("iterations", "free_energy", "smallest_overlap_eigenvalue", "total_moment")
     details = {name: system.provenance[name] for name in names if name in system.provenance}
     return GenerationEvent(
         job.index,

@@ -384,6 +384,11 @@ def setting_without_value(**_):
 
 
 @case
+def moments_without_number(**_):
+    return ["generate", silicon_file(), "-o", "data", "--moments", "Fe"]
+
+
+@case
 def no_workers(**_):
     return ["generate", silicon_file(), "-o", "data", "--workers", "0"]
 

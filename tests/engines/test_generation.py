@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 
+from ase_mlham.core import SpinKind
 from ase_mlham.engines import generate
-from ase_mlham.engines.generation import REPORT, structure_hash
+from ase_mlham.engines.generation import REPORT, structure_hash, with_moments
 from ase_mlham.errors import EngineError, InputError
 
 pytest.importorskip("pyscf")
@@ -123,6 +125,58 @@ def test_hash_follows_structure_and_settings():
     assert structure_hash(again, "pyscf", {"x": 1}) in codes
     again.positions[0] += np.array([1e-9, 0, 0])
     assert structure_hash(again, "pyscf", {"x": 1}) not in codes
+
+
+def magnet(*moments):
+    n = len(moments)
+    atoms = Atoms(f"H{n}", cell=[2.6, 2.6, 2.6 * n], pbc=True, magmoms=moments)
+    atoms.positions[:, 2] = 2.6 * np.arange(n)
+    return atoms
+
+
+def test_hash_follows_moments():
+    plain = magnet(0.0)
+    assert structure_hash(plain, "pyscf", {}) == structure_hash(
+        Atoms("H", cell=plain.cell, pbc=True), "pyscf", {}
+    )
+    codes = {structure_hash(magnet(m), "pyscf", {}) for m in (0.0, 1.0, -1.0)}
+    assert len(codes) == 3
+
+
+def test_moments_reach_the_engine(tmp_path):
+    """Those of the structure, and those by element in their place."""
+    seen = {}
+
+    def keep(system, path):
+        seen[path.name.split("-")[0].strip(".")] = system
+        path.write_text("x")
+
+    settings = {"kpts": (1, 1, 1), "ecut_ry": 30.0, "xc": "lda", "basis": "gth-szv-molopt-sr"}
+    structures = [magnet(1.0, -1.0), magnet(0.0)]
+    events = list(generate(structures, tmp_path / "own", write=keep, settings=settings))
+    assert [e.status for e in events] == ["finished", "finished"]
+    assert seen["0000"].provenance["initial_moments"] == [1.0, -1.0]
+    assert seen["0000"].structure.moments[0, 2] > 0.3
+    assert events[0].details["total_moment"] == pytest.approx(0, abs=1e-6)
+    assert seen["0001"].spin is SpinKind.NONE
+    assert "total_moment" not in events[1].details
+    events = list(
+        generate(structures, tmp_path / "given", write=keep, settings=settings, moments={"H": -0.5})
+    )
+    assert seen["0000"].provenance["initial_moments"] == [-0.5, -0.5]
+    assert seen["0001"].provenance["initial_moments"] == [-0.5]
+    assert events[1].details["total_moment"] == pytest.approx(-1, abs=1e-3)
+    assert not structures[1].get_initial_magnetic_moments().any()
+
+
+def test_moments_by_element():
+    atoms = Atoms("FeOFe", magmoms=[1.0, 2.0, 3.0])
+    found = with_moments(atoms, {"Fe": -4.0, "Ni": 1.0})
+    assert list(found.get_initial_magnetic_moments()) == [-4.0, 2.0, -4.0]
+    with pytest.raises(InputError, match="Xx is no chemical symbol"):
+        with_moments(atoms, {"Xx": 1.0})
+    with pytest.raises(InputError, match=r"shape \(1, 3\), which are vectors"):
+        with_moments(Atoms("H", magmoms=[[0.0, 0.0, 1.0]]), {"H": 1.0})
 
 
 SCRIPT = """
