@@ -29,13 +29,14 @@ from ase_mlham.core import (
 from ase_mlham.core.neighbours import neighbour_list
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.errors import BasisError, FormatError, InputError
+from ase_mlham.learning.band_loss import BandProblem
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph, build_graph
 from ase_mlham.learning.layout import BlockLayout
 from ase_mlham.learning.losses import ElementIndex, OrbitalElements
 from ase_mlham.learning.parts import part_names
 from ase_mlham.learning.splits import structure_group
-from ase_mlham.learning.targets import TargetTransform, TrainingExample
+from ase_mlham.learning.targets import Crystal, TargetTransform, TrainingExample
 from ase_mlham.learning.tensors import left_out, to_coefficients
 
 __all__ = [
@@ -238,6 +239,8 @@ class ReferenceData(Sequence[TrainingExample]):
         Subtracted from H, see `subtract_operators`.
     parts : iterable of str, optional
         Real parts of H to learn, see `learning.parts`; by default those usual for the spin kind.
+    bands : bool
+        Keep what band energies need.
     memory_limit : float
         Bytes of examples that are kept; others are read again when needed.
 
@@ -255,10 +258,12 @@ class ReferenceData(Sequence[TrainingExample]):
         message_cutoff: float,
         operators: Sequence[str] = (),
         parts: Iterable[str] | None = None,
+        bands: bool = False,
         memory_limit: float = 4e9,
     ) -> None:
         self._sources, self._read = list(sources), read
         self._message_cutoff, self._operators = message_cutoff, tuple(operators)
+        self._bands = bands
         summaries, bases = [], []
         spins: dict[SpinKind, str] = {}
         for n in range(len(self._sources)):
@@ -335,6 +340,21 @@ class ReferenceData(Sequence[TrainingExample]):
             graph,
             to_coefficients(self.layout, rest),
             to_coefficients(self.layout, system.overlap.on_pattern(pattern, drop=True)),
+            self._crystal(system, pattern) if self._bands else None,
+        )
+
+    def _crystal(self, system: LCAOSystem, pattern: BlockPattern) -> Crystal:
+        """What the bands of a system need."""
+        level = system.fermi_level
+        if level is None:
+            from ase_mlham.electronic.fermi import fermi_level
+
+            level = fermi_level(system)
+        return Crystal(
+            to_coefficients(self.layout, system.hamiltonian.on_pattern(pattern, drop=True)),
+            system.structure.cell,
+            system.structure.pbc,
+            level,
         )
 
     def _complain_of_parts(self, index: int, matrix: BlockMatrix) -> None:
@@ -452,6 +472,8 @@ class PreparedExample:
         Rows of each pair of species.
     overlap : (n_elements,)
         S in the orbital basis.
+    bands : BandProblem or None
+        For band energies in the loss.
     """
 
     index: int
@@ -461,6 +483,7 @@ class PreparedExample:
     scale: tuple[Tensor, Tensor]
     elements: ElementIndex
     overlap: Tensor
+    bands: BandProblem | None = None
 
     def error(self, output: Coefficients, elements: OrbitalElements) -> Tensor:
         """Predicted minus reference matrix elements, (n_real, n_elements) eV."""
@@ -526,7 +549,26 @@ class PreparedData(torch.utils.data.Dataset):
                 scale=(single(scales[0]), single(scales[1])),
                 elements=self.elements.index(graph),
                 overlap=single(overlap),
+                bands=self._band_problem(example, exact, overlap),
             )
+
+    def _band_problem(
+        self, example: TrainingExample, exact: OrbitalElements, overlap: Tensor
+    ) -> BandProblem | None:
+        crystal = example.crystal
+        if crystal is None:
+            return None
+        index = exact.index(example.graph)
+        return BandProblem.of(
+            self._transform.layout,
+            example.graph,
+            index,
+            exact(index, crystal.hamiltonian),
+            overlap,
+            crystal.cell,
+            crystal.pbc,
+            crystal.fermi_level,
+        )
 
     def __len__(self) -> int:
         return len(self._examples)

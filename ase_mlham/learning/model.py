@@ -51,8 +51,9 @@ _log = logging.getLogger(__name__)
 
 # bytes at the peak above which a prediction says what it needs, and says it as a warning
 _SAY_ABOVE, _WARN_ABOVE = 1e9, 4e9
-# measured peak of a prediction: H and S in double precision, coefficients, one operator
-_BYTES_A_NUMBER = 60
+# measured for 1,000 and 1,728 atoms without spin: 40 bytes for each number of S at the peak, torch
+# apart. Of them 8 are S; the rest is H and its coefficients, which grow with the parts of H
+_BYTES_OF_S, _BYTES_OF_H = 8, 32
 
 
 class HamiltonianModel:
@@ -224,15 +225,15 @@ class HamiltonianModel:
         """Memory, and time as far as earlier predictions tell, before a large prediction."""
         sizes = pattern.sizes[pattern.species]
         numbers = int((sizes[pattern.i] * sizes[pattern.j]).sum())
-        peak = _BYTES_A_NUMBER * numbers
+        peak = (_BYTES_OF_S + _BYTES_OF_H * self.layout.n_real) * numbers
         if peak > _SAY_ABOVE:
             _log.log(
                 logging.WARNING if peak > _WARN_ABOVE else logging.INFO,
-                "predicting %d atoms, %d pairs: about %.1f GB at the peak, %.1f GB for H and S%s",
+                "predicting %d atoms, %d pairs: about %.1f GB at the peak, %.1f GB of it H and S%s",
                 structure.n_atoms,
                 pattern.n_blocks,
                 1e-9 * peak,
-                16e-9 * numbers,
+                8e-9 * (1 + self.layout.n_real) * numbers,
                 f", about {self._pace * pattern.n_blocks:.0f} s" if self._pace else "",
             )
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ase_mlham import __version__, hooks
 from ase_mlham.core import LCAOSystem
 from ase_mlham.errors import InputError
+from ase_mlham.learning.band_loss import BandLossConfig
 from ase_mlham.learning.configuration import make_config
 from ase_mlham.learning.losses import LossConfig
 from ase_mlham.learning.targets import TargetConfig
@@ -25,6 +26,7 @@ from ase_mlham.learning.training_options import TrainingConfig
 if TYPE_CHECKING:
     from ase_mlham.learning.dataset import ReferenceData
     from ase_mlham.learning.model_file import ModelFile
+    from ase_mlham.learning.targets import TargetTransform
     from ase_mlham.learning.training import TrainingResult
 
 __all__ = [
@@ -133,10 +135,14 @@ class HamiltonianRecipe:
         For checkpoints and logs; by default beside the output.
     resume : bool
         Go on from the checkpoint in the folder, if there is one.
+    start : str
+        Model file whose weights training starts from, instead of random ones: of the same family;
+        weights that do not fit (as after a change of the spin parts) start at random. If elements
+        and parts are the same, the baseline is taken over too.
     parts : tuple of str
         Real parts of H to learn (P, B, C, K; see `learning.parts`); empty for those usual with the
         spin kind of the data.
-    family, targets, loss, training, card
+    family, targets, loss, bands, training, card
         Sections of their own.
     """
 
@@ -144,10 +150,12 @@ class HamiltonianRecipe:
     output: str = "model.mlham"
     folder: str = ""
     resume: bool = True
+    start: str = ""
     parts: tuple[str, ...] = ()
     family: FamilyChoice = field(default_factory=FamilyChoice)
     targets: TargetConfig = field(default_factory=TargetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    bands: BandLossConfig = field(default_factory=BandLossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     card: CardConfig = field(default_factory=CardConfig)
 
@@ -312,6 +320,7 @@ def train_hamiltonian(
         message_cutoff=max(family.message_cutoff, config.targets.onsite_cutoff),
         operators=config.targets.operators,
         parts=config.parts or None,
+        bands=bool(config.bands.weight),
         memory_limit=1e9 * config.data.memory_gb,
     )
     parts = _divide(config.data, files, data)
@@ -325,8 +334,12 @@ def train_hamiltonian(
             f"the data are {data.layout.spin.value}; family {spec.name!r} predicts "
             f"{', '.join(spec.spin_kinds)} Hamiltonians"
         )
-    transform = fitted_transform(data, config.targets, parts["train"])
     network = _fresh_network(spec, family, data, config.training.seed)
+    transform = None
+    if config.start:
+        transform = _begin_with(Path(config.start), network, spec, data)
+    if transform is None:
+        transform = fitted_transform(data, config.targets, parts["train"])
 
     def prepared(part: str) -> PreparedData | None:
         if not parts[part]:
@@ -350,6 +363,7 @@ def train_hamiltonian(
         config=config.training,
         folder=config.work_folder,
         loss=config.loss,
+        bands=config.bands,
         resume=config.resume,
     )
     contents = _contents(config, spec, family, result, transform, data, parts)
@@ -385,6 +399,39 @@ def _fresh_network(spec: hooks.FamilySpec, family: Any, data: ReferenceData, see
     return make_network(spec, family, data.layout)
 
 
+def _begin_with(
+    path: Path, network: Any, spec: hooks.FamilySpec, data: ReferenceData
+) -> TargetTransform | None:
+    """Put the weights of a model into a network; its baseline, where that fits the data."""
+    from ase_mlham.learning.model import HamiltonianModel
+    from ase_mlham.learning.model_file import ModelFile
+
+    file = ModelFile.read(path)
+    if file.family != spec.name:
+        raise InputError(f"start = {path}: a model of family {file.family!r}, not {spec.name!r}")
+    before = HamiltonianModel(file, device="cpu")
+    old, own = before.network.state_dict(), network.state_dict()
+    # a magnetic model is the same network in a wrapper
+    prefix = "network."
+    old = {name.removeprefix(prefix): value for name, value in old.items()}
+    taken = {
+        name: old[name.removeprefix(prefix)]
+        for name, value in own.items()
+        if name.removeprefix(prefix) in old and old[name.removeprefix(prefix)].shape == value.shape
+    }
+    if not taken:
+        raise InputError(f"start = {path}: none of its weights fit this network")
+    network.load_state_dict({**own, **taken})
+    _log.info("%d of %d weights from %s", len(taken), len(own), path)
+    same = (
+        before.layout.parts == data.layout.parts
+        and before.layout.spin is data.layout.spin
+        and before.basis.elements == data.basis.elements
+        and before.layout.union_shells == data.layout.union_shells
+    )
+    return before.transform if same else None
+
+
 def _contents(
     config: HamiltonianRecipe,
     spec: hooks.FamilySpec,
@@ -413,6 +460,8 @@ def _contents(
             "validation": {name: round(value, 4) for name, value in result.best.items()},
             "options": asdict(config.training),
             "loss": asdict(config.loss),
+            "bands": asdict(config.bands),
+            "start": config.start,
         },
         "provenance": {
             "made_with": f"ase-mlham {__version__}",

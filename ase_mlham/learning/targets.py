@@ -25,7 +25,7 @@ from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import BlockLayout
 
-__all__ = ["TargetConfig", "TargetTransform", "TrainingExample"]
+__all__ = ["Crystal", "TargetConfig", "TargetTransform", "TrainingExample"]
 
 _PORTION = 2048
 """Pairs restored at once."""
@@ -77,11 +77,36 @@ class TrainingExample:
         Of H less the baseline operators, eV.
     overlap : Coefficients
         Of S, on the same pairs.
+    crystal : Crystal, optional
+        What band energies need besides.
     """
 
     graph: HamiltonianGraph
     target: Coefficients
     overlap: Coefficients
+    crystal: Crystal | None = None
+
+
+@dataclass(frozen=True)
+class Crystal:
+    """What the bands of a training structure need.
+
+    Attributes
+    ----------
+    hamiltonian : Coefficients
+        Of the whole H, eV.
+    cell : (3, 3)
+        Å.
+    pbc : (3,) bool
+        Periodic directions.
+    fermi_level : float
+        eV.
+    """
+
+    hamiltonian: Coefficients
+    cell: NDArray[np.float64]
+    pbc: NDArray[np.bool_]
+    fermi_level: float
 
 
 def _spline_basis(distance: Tensor, knots: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Sampler
 
+from ase_mlham.learning.band_loss import BandLossConfig, band_loss
 from ase_mlham.learning.checkpoints import ArchiveCheckpoints
 from ase_mlham.learning.dataset import PreparedData, PreparedExample
 from ase_mlham.learning.family import Coefficients
@@ -143,6 +144,8 @@ class HamiltonianTraining(lightning.LightningModule):
         What is minimised.
     config : TrainingConfig
         Optimiser and schedule.
+    bands : BandLossConfig, optional
+        Band energies in the loss.
     """
 
     def __init__(
@@ -151,11 +154,13 @@ class HamiltonianTraining(lightning.LightningModule):
         elements: OrbitalElements,
         loss: LossConfig,
         config: TrainingConfig,
+        bands: BandLossConfig | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.averaged = AveragedModel(network, multi_avg_fn=self._average)
         self.elements, self.loss, self.options = elements, loss, config
+        self.bands = bands or BandLossConfig()
         self.seconds_before, self._started = 0.0, time.monotonic()
         self.out_of_time = False
         self._summed, self._counted = 0.0, 0
@@ -217,16 +222,19 @@ class HamiltonianTraining(lightning.LightningModule):
     def training_step(self, batch: Sequence[PreparedExample], batch_idx: int) -> Tensor:
         """Mean loss of the structures of a step, meV."""
         losses = [
-            block_loss(
-                example.error(output, self.elements),
-                example.overlap,
-                example.elements.n_onsite,
-                self.loss,
-            )
+            self._loss_of(example, example.error(output, self.elements))
             for example, output in zip(batch, self._outputs(batch, self.network), strict=True)
         ]
         loss = torch.stack(losses).mean()
         self._summed, self._counted = self._summed + float(loss.detach()), self._counted + 1
+        return loss
+
+    def _loss_of(self, example: PreparedExample, error: Tensor) -> Tensor:
+        loss = block_loss(error, example.overlap, example.elements.n_onsite, self.loss)
+        if self.bands.weight and example.bands is not None:
+            loss = loss + self.bands.weight * band_loss(example.bands, error.cpu(), self.bands).to(
+                loss.device
+            )
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -323,6 +331,7 @@ def train(
     config: TrainingConfig,
     folder: Path,
     loss: LossConfig | None = None,
+    bands: BandLossConfig | None = None,
     resume: bool = False,
 ) -> TrainingResult:
     """Train a network.
@@ -339,6 +348,8 @@ def train(
         Gets `last.ckpt`, `best.ckpt`, CSV and TensorBoard logs.
     loss : LossConfig, optional
         What is minimised.
+    bands : BandLossConfig, optional
+        Band energies in it; the training data must carry what they need.
     resume : bool
         Go on from `last.ckpt` in the folder, if it is there.
 
@@ -354,7 +365,7 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     device = pick_device(config.device)
-    module = HamiltonianTraining(network, training.elements, loss or LossConfig(), config)
+    module = HamiltonianTraining(network, training.elements, loss or LossConfig(), config, bands)
     best = ModelCheckpoint(
         dirpath=folder,
         filename="best",

@@ -371,11 +371,11 @@ def test_every_option_is_described():
                     name,
                 )
             )
-            for name in ("data", "family", "targets", "loss", "training", "card")
+            for name in ("data", "family", "targets", "loss", "bands", "training", "card")
         ),
     ):
         for name, _, _, text in describe_config(cls):
-            assert text or name in ("family", "targets", "loss", "training", "card"), (cls, name)
+            assert text or name in ("family", "targets", "loss", "bands", "training", "card"), name
 
 
 def _data_config():

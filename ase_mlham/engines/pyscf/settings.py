@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-
-import numpy as np
 
 from ase_mlham.errors import InputError
 
@@ -90,7 +89,7 @@ class PyscfSettings:
         if self.total_moment is not None:
             if self.spin == "none":
                 raise InputError("total_moment is given, but spin='none' has no moment")
-            if not np.isfinite(self.total_moment):
+            if not math.isfinite(self.total_moment):
                 raise InputError(f"total_moment={self.total_moment!r} must be a number")
         if self.kpts is not None:
             mesh = tuple(int(n) for n in self.kpts)
