@@ -17,7 +17,24 @@ def mlham_model_families() -> list[FamilySpec]:
             spin_kinds=("none", "collinear", "spinor"),
             presets={
                 "small": {},
-                "paper": {"natural": 32, "other": 32, "layers": 5, "bessel": 8},
+                # one radius for messages and pairs, as published
+                "paper": {
+                    "natural": 32,
+                    "other": 32,
+                    "layers": 5,
+                    "bessel": 8,
+                    "message_cutoff": 7.4,
+                },
+                # the universal model's depth, degrees and radial functions; its channels, which
+                # differ from degree to degree (128 to 8), evenly
+                "universal": {
+                    "natural": 64,
+                    "other": 32,
+                    "layers": 5,
+                    "bessel": 64,
+                    "l_max": 6,
+                    "message_cutoff": 7.4,
+                },
             },
         )
     ]
