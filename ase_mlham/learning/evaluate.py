@@ -140,7 +140,10 @@ class Evaluation:
             ("elements", total.by_elements),
             ("shells", total.by_shells),
             ("distance, Å", total.by_distance),
+            ("part of H", total.by_part),
         ):
+            if not tallies:
+                continue
             lines += ["", f"| {title} | MAE | rms | largest |", "|---|---|---|---|"]
             order = sorted(tallies, key=lambda key: (len(key.partition("-")[0]), key))
             for key in order if title.startswith("distance") else sorted(tallies):

@@ -6,16 +6,17 @@ Hermitian pair count, as in `electronic.comparison` and in published figures.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_mlham.core import BlockMatrix, OrbitalBasis, Structure
+from ase_mlham.core import BlockMatrix, OrbitalBasis, SpinKind, Structure
 from ase_mlham.core.basis import LETTERS
 from ase_mlham.errors import InputError
+from ase_mlham.learning.parts import part_names, parts_of, real_parts
 
 __all__ = ["MatrixErrors", "Tally", "best_shift", "matrix_errors"]
 
@@ -91,9 +92,10 @@ class MatrixErrors:
     ----------
     overall, onsite, offsite : Tally
         All elements; those of on-site blocks; the rest.
-    by_elements, by_shells, by_distance : dict of Tally
+    by_elements, by_shells, by_distance, by_part : dict of Tally
         By pair of elements ("Si-Ge"), by angular momenta ("s-p", on-site blocks included), by
-        distance of the atoms ("2-3", off-site only, Å).
+        distance of the atoms ("2-3", off-site only, Å), and, with spin, by real part of H (P, B, C,
+        K; see `learning.parts`).
     not_shifted : Tally
         All elements before the shift.
     shifts : list of float
@@ -106,6 +108,7 @@ class MatrixErrors:
     by_elements: dict[str, Tally] = field(default_factory=_tallies)
     by_shells: dict[str, Tally] = field(default_factory=_tallies)
     by_distance: dict[str, Tally] = field(default_factory=_tallies)
+    by_part: dict[str, Tally] = field(default_factory=_tallies)
     not_shifted: Tally = field(default_factory=Tally)
     shifts: list[float] = field(default_factory=list)
 
@@ -113,7 +116,7 @@ class MatrixErrors:
         """Include another structure."""
         for name in ("overall", "onsite", "offsite", "not_shifted"):
             getattr(self, name).add(getattr(other, name))
-        for name in ("by_elements", "by_shells", "by_distance"):
+        for name in ("by_elements", "by_shells", "by_distance", "by_part"):
             mine, theirs = getattr(self, name), getattr(other, name)
             for key, tally in theirs.items():
                 mine.setdefault(key, Tally()).add(tally)
@@ -132,6 +135,7 @@ class MatrixErrors:
             "by_elements": table(self.by_elements),
             "by_shells": table(self.by_shells),
             "by_distance": table(self.by_distance),
+            "by_part": table(self.by_part),
             "not_shifted": self.not_shifted.to_dict(),
             "shifts": [1000.0 * mu for mu in self.shifts],
         }
@@ -203,6 +207,8 @@ def matrix_errors(
         out.overall.add(tally(error))
         out.by_elements.setdefault(f"{a.symbol}-{b.symbol}", Tally()).add(tally(error))
         out.onsite.add(Tally.of(error[:, here]))
+        for name, values in _by_part(error):
+            out.by_part.setdefault(name, Tally()).add(tally(values))
         out.offsite.add(Tally.of(error[:, ~here], 2))
         for index in np.unique(bins[group.slice][~here]):
             low = index * bin_width
@@ -215,6 +221,19 @@ def matrix_errors(
                 part = error[:, :, rows][..., columns]
                 out.by_shells.setdefault(key, Tally()).add(tally(part))
     return out
+
+
+def _by_part(error: NDArray) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Errors of each real part of a Hamiltonian with spin, (n, blocks, n_a, n_b)."""
+    if len(error) == 1:
+        return
+    spin = next(kind for kind in SpinKind if kind.n_components == len(error))
+    parts = parts_of(spin, part_names(spin))
+    real, _ = real_parts(error, parts)
+    first = 0
+    for part in parts:
+        yield part.name, real[first : first + len(part.components)]
+        first += len(part.components)
 
 
 def _by_degree(

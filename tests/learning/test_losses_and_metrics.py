@@ -123,6 +123,11 @@ def test_matrix_errors_agree_with_the_electronic_room(system, seed, mu):
         assert sum(t.n for t in tallies.values()) == errors.overall.n
         assert sum(t.total for t in tallies.values()) == pytest.approx(errors.overall.total)
     assert sum(t.n for t in errors.by_distance.values()) == errors.offsite.n
+    assert bool(errors.by_part) == (system.spin is not SpinKind.NONE)
+    if errors.by_part:
+        # |e|^2 is the sum of the squares of its real parts
+        squares = sum(t.squares for t in errors.by_part.values())
+        assert squares == pytest.approx(errors.overall.squares)
 
 
 def _covers(system) -> bool:
