@@ -288,7 +288,20 @@ class HamiltonianTraining(lightning.LightningModule):
 
 
 class _Lines(Callback):
-    """One line a validation, where there is no terminal for a progress bar."""
+    """One line a validation, or as often without one, where there is no terminal for a bar."""
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        epoch = trainer.current_epoch + 1
+        if not trainer.val_dataloaders and epoch % pl_module.options.validate_every == 0:
+            _log.info(
+                "epoch %d of %s, %.1f min, %d steps",
+                epoch,
+                trainer.max_epochs,
+                pl_module.seconds / 60,
+                trainer.global_step,
+            )
 
     def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -383,7 +396,8 @@ def train(
         stopper = EarlyStopping("validation/mae", patience=config.patience, mode="min")
         callbacks.append(stopper)
     loggers: list[Logger] = [
-        CSVLogger(folder, name="csv"),
+        # lines come every `log_every` steps: whoever watches the file sees each of them
+        CSVLogger(folder, name="csv", flush_logs_every_n_steps=1),
         TensorBoardLogger(folder, name="tensorboard"),
     ]
     quiet = logging.getLogger("lightning.pytorch")
