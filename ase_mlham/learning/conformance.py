@@ -19,9 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 from ase_mlham.core import BlockMatrix, BlockPattern, OrbitalBasis, SpinKind, Structure
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.core.transform import permuted, rotated_matrix, shifted, supercell
+from ase_mlham.integrals import overlap as overlap_of
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph, build_graph
 from ase_mlham.learning.layout import BlockLayout
+from ase_mlham.learning.spin_form import SpinForm
+from ase_mlham.learning.spin_orbit import half_angular_momentum, spin_orbit_rows
 from ase_mlham.learning.tensors import to_matrix
 
 __all__ = ["CHECKS", "Measurement", "Skip", "Subject"]
@@ -55,6 +58,10 @@ class Subject:
         Its configuration.
     basis : OrbitalBasis
         Orbitals of the probe structures.
+    layout : BlockLayout
+        Irreps of the blocks.
+    form : SpinForm
+        Of the spin parts.
     make : callable
         `make(seed) -> Module` in double precision and evaluation mode, weights random.
     steps : int
@@ -65,6 +72,7 @@ class Subject:
     config: Any
     basis: OrbitalBasis
     layout: BlockLayout
+    form: SpinForm
     make: Callable[[int], Any]
     steps: int
 
@@ -94,8 +102,29 @@ class Subject:
         pattern = basis_pattern(structure, self.basis) if pattern is None else pattern
         with torch.no_grad():
             output = self.network()(self.graph(structure, pattern))
+        if self.strengths is not None:
+            overlap = overlap_of(structure, self.basis, pattern)
+            l = half_angular_momentum(self.layout, structure, self.basis, overlap)
+            for part, factor in zip(output, l, strict=True):
+                part[:, self.strengths] *= factor
         matrix = to_matrix(self.layout, pattern, output)
         return matrix, _rms(matrix)
+
+    @property
+    def strengths(self) -> torch.Tensor | None:
+        """Coefficients that the network gives as strengths xi, which multiply <L> / 2."""
+        if self.form.spin_orbit != "angular_momentum":
+            return None
+        return spin_orbit_rows(self.layout)
+
+    @property
+    def reversal(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """`BlockLayout.reversal` of what the network gives: xi is the same from both ends."""
+        index, sign = self.layout.reversal
+        if self.strengths is not None:
+            sign = sign.copy()
+            sign[self.strengths.numpy()] = 1.0
+        return index, sign
 
 
 def _rms(matrix: BlockMatrix) -> float:
@@ -283,7 +312,7 @@ def hermiticity(subject: Subject) -> Measurement:
         with torch.no_grad():
             there, back = network(graph), network(swapped)
         size = _size(there)
-        index, sign = layout.reversal
+        index, sign = subject.reversal
         turned = (back.offsite[..., index] * torch.from_numpy(sign)).numpy()
         difference = abs(turned - there.offsite.numpy())
         onsite = there.onsite.numpy()
@@ -381,6 +410,25 @@ def moments(subject: Subject) -> Measurement:
         parts = Coefficients(*(part[:, odd] for part in output))
         smallest = min(smallest, _size(parts) / _size(output))
     return Measurement(1e-4 / max(smallest, 1e-300), 1.0, f"odd parts {smallest:.1g} of the whole")
+
+
+def moments_turned(subject: Subject) -> Measurement:
+    """Without spin-orbit coupling, moments turned alone turn the spin of H and nothing else."""
+    if not subject.form.isotropic or subject.layout.spin is not SpinKind.SPINOR:
+        raise Skip("spin is coupled to space, or has an axis of its own")
+    Q = _turn(0.9, (0.5, 0.2, -0.7))
+    measured = {}
+    for probe, structure in _probes(subject).items():
+        pattern = basis_pattern(structure, subject.basis)
+        reference, size = subject.blocks(structure, pattern)
+        turned = replace(structure, moments=_turned_moments(subject, structure, Q))
+        found, _ = subject.blocks(turned, pattern)
+        worst = 0.0
+        for a, b in zip(found.values, reference.values, strict=True):
+            spin = np.einsum("xy,y...->x...", Q, b[1:])
+            worst = max(worst, float(abs(a - np.concatenate([b[:1], spin])).max()))
+        measured[probe] = worst / size
+    return _worst(measured)
 
 
 # ---------------------------------------------------------------------- smoothness and range
@@ -481,6 +529,8 @@ def batching(subject: Subject) -> Measurement:
 
 def chunks(subject: Subject) -> Measurement:
     """Predicting some of the pairs gives what predicting all of them gives."""
+    if subject.form.exchange == "heisenberg":
+        raise Skip("exchange fields are sums over all pairs")
     graph, network = subject.graph(_disordered(subject)), subject.network()
     chosen = torch.randperm(graph.n_pairs, generator=torch.Generator().manual_seed(1))
     chosen = chosen[: graph.n_pairs // 3]
@@ -644,6 +694,7 @@ CHECKS: Mapping[str, Callable[[Subject], Measurement]] = {
     "time_reversal": time_reversal,
     "spinless_limit": spinless_limit,
     "moments": moments,
+    "moments_turned": moments_turned,
     "message_cutoff": message_cutoff,
     "pair_cutoff": pair_cutoff,
     "locality": locality,

@@ -35,6 +35,8 @@ from ase_mlham.learning.graph import HamiltonianGraph, build_graph
 from ase_mlham.learning.layout import BlockLayout
 from ase_mlham.learning.losses import ElementIndex, OrbitalElements
 from ase_mlham.learning.parts import part_names
+from ase_mlham.learning.spin_form import SpinForm
+from ase_mlham.learning.spin_orbit import half_angular_momentum
 from ase_mlham.learning.splits import structure_group
 from ase_mlham.learning.targets import Crystal, TargetTransform, TrainingExample
 from ase_mlham.learning.tensors import left_out, to_coefficients
@@ -239,6 +241,8 @@ class ReferenceData(Sequence[TrainingExample]):
         Subtracted from H, see `subtract_operators`.
     parts : iterable of str, optional
         Real parts of H to learn, see `learning.parts`; by default those usual for the spin kind.
+    form : SpinForm, optional
+        Of the spin parts, where it needs more than H and S.
     bands : bool
         Keep what band energies need.
     memory_limit : float
@@ -258,12 +262,15 @@ class ReferenceData(Sequence[TrainingExample]):
         message_cutoff: float,
         operators: Sequence[str] = (),
         parts: Iterable[str] | None = None,
+        form: SpinForm | None = None,
         bands: bool = False,
         memory_limit: float = 4e9,
     ) -> None:
         self._sources, self._read = list(sources), read
         self._message_cutoff, self._operators = message_cutoff, tuple(operators)
         self._bands = bands
+        self.form = SpinForm() if form is None else form
+        """Of the spin parts."""
         summaries, bases = [], []
         spins: dict[SpinKind, str] = {}
         for n in range(len(self._sources)):
@@ -288,6 +295,7 @@ class ReferenceData(Sequence[TrainingExample]):
         self.basis = OrbitalBasis(tuple(e for e in basis.species if e.number in present))
         """Of the elements that occur."""
         self.layout = BlockLayout(self.basis, next(iter(spins)), parts)
+        self.form.check(self.layout)
         self.summaries: tuple[StructureSummary, ...] = tuple(summaries)
         self.largest_lost = 0.0
         """Largest |H| in eV of a block beyond the range of the orbitals, which is not learned."""
@@ -336,11 +344,16 @@ class ReferenceData(Sequence[TrainingExample]):
         graph = build_graph(
             system.structure, self.basis, pattern, self._message_cutoff, torch.float64
         )
+        overlap = system.overlap.on_pattern(pattern, drop=True)
+        momentum = None
+        if self.form.spin_orbit == "angular_momentum":
+            momentum = half_angular_momentum(self.layout, system.structure, self.basis, overlap)
         return TrainingExample(
             graph,
             to_coefficients(self.layout, rest),
-            to_coefficients(self.layout, system.overlap.on_pattern(pattern, drop=True)),
+            to_coefficients(self.layout, overlap),
             self._crystal(system, pattern) if self._bands else None,
+            momentum,
         )
 
     def _crystal(self, system: LCAOSystem, pattern: BlockPattern) -> Crystal:
@@ -528,8 +541,8 @@ class PreparedData(torch.utils.data.Dataset):
     def _make(self, index: int) -> PreparedExample:
         example = self._examples[index]
         with torch.no_grad():
-            base = self._transform.baseline(example.graph)
-            scales = self._transform.scales(example.graph)
+            base = self._transform.baseline(example.graph, example.momentum)
+            scales = self._transform.scales(example.graph, example.momentum)
 
             def single(tensor: Tensor) -> Tensor:
                 return tensor.to(self.device, torch.float32)

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from ase_mlham import hooks
 from ase_mlham.learning.graph import HamiltonianGraph
-from ase_mlham.learning.layout import BlockLayout
+from ase_mlham.learning.layout import BlockLayout, IrrepLayout
+from ase_mlham.learning.spin_form import SpinForm, network_layouts
 
 __all__ = ["Coefficients", "FamilyModule", "MomentParity", "make_network"]
 
 
 class Coefficients(NamedTuple):
-    """Blocks as irreducible tensors in the order of `BlockLayout`.
+    """Irreducible tensors in the order of an `IrrepLayout`.
 
     Attributes
     ----------
@@ -35,12 +36,13 @@ class Coefficients(NamedTuple):
 
 @runtime_checkable
 class FamilyModule(Protocol):
-    """A `torch.nn.Module` built as `cls(config, layout)`.
+    """A `torch.nn.Module` built as `cls(config, layout)`, the layout an `IrrepLayout`.
 
     Its output is dimensionless, of order one and zero on average: `learning.targets` turns it into
     eV. In evaluation it must obey the symmetry of blocks exactly: a pair seen from the other end
-    gives the reversed coefficients (`BlockLayout.reversal`), and an on-site block is its own
-    reversal. Spin needs nothing more: its parts are channels of the layout.
+    gives the reversed coefficients (`IrrepLayout.reversal`), and an on-site tensor is its own
+    reversal. Spin needs nothing more: its parts are channels of the layout, and `layout.moments`
+    says in which form the network may look at `graph.moments`.
     """
 
     @property
@@ -69,11 +71,11 @@ class MomentParity(nn.Module):
     ----------
     network : FamilyModule
         Sees the moments in its graph.
-    layout : BlockLayout
+    layout : IrrepLayout
         Says which coefficients are odd.
     """
 
-    def __init__(self, network: nn.Module, layout: BlockLayout) -> None:
+    def __init__(self, network: nn.Module, layout: IrrepLayout) -> None:
         super().__init__()
         self.network = network
         sign = torch.where(torch.from_numpy(layout.odd), -1.0, 1.0)
@@ -107,7 +109,26 @@ class MomentParity(nn.Module):
         return Coefficients(*parts)
 
 
-def make_network(spec: hooks.FamilySpec, config: Any, layout: BlockLayout) -> nn.Module:
-    """The module of a family, exact under time reversal where H has parts odd in the moments."""
-    network: nn.Module = hooks.load(spec.module)(config, layout)
-    return MomentParity(network, layout) if layout.odd.any() else network
+def make_network(
+    spec: hooks.FamilySpec, config: Any, layout: BlockLayout, form: SpinForm | None = None
+) -> nn.Module:
+    """The module of a family, with the head of a form of the spin parts of H.
+
+    Exact under time reversal where H has parts odd in the moments.
+
+    Raises
+    ------
+    InputError
+        The form does not go with the parts of H.
+    """
+    form = SpinForm() if form is None else form
+    layouts = network_layouts(layout, form)
+    networks: list[nn.Module] = []
+    for own in layouts:
+        network: nn.Module = hooks.load(spec.module)(config, own)
+        networks.append(MomentParity(network, own) if own.odd.any() else network)
+    if form == SpinForm():
+        return networks[0]
+    from ase_mlham.learning.nn.spin_heads import SpinHeads
+
+    return SpinHeads(networks, layouts, layout, form)

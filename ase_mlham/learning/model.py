@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from ase_mlham.integrals import TwoCentreTables
     from ase_mlham.learning.layout import BlockLayout
+    from ase_mlham.learning.spin_form import SpinForm
     from ase_mlham.learning.targets import TargetTransform
 
 __all__ = ["HamiltonianModel", "load_model", "model_path", "models", "pick_device"]
@@ -78,6 +79,7 @@ class HamiltonianModel:
 
         from ase_mlham.learning.family import make_network
         from ase_mlham.learning.layout import BlockLayout
+        from ase_mlham.learning.spin_form import SpinForm
         from ase_mlham.learning.targets import TargetConfig, TargetTransform
 
         self.file = file
@@ -86,12 +88,14 @@ class HamiltonianModel:
         spec = _family(file)
         config = make_config(hooks.load(spec.config), file.config, f"model {file.name!r}")
         try:
-            network = make_network(spec, config, self.layout)
+            self.form = make_config(SpinForm, file.spin_form, f"model {file.name!r}, spin form")
+            network = make_network(spec, config, self.layout, self.form)
             network.load_state_dict(_tensors(file.weights))
             targets = make_config(
                 TargetConfig, file.targets["config"], f"model {file.name!r}, targets"
             )
-            transform = TargetTransform(self.layout, targets, float(file.targets["cutoff"]))
+            cutoff = float(file.targets["cutoff"])
+            transform = TargetTransform(self.layout, targets, cutoff, self.form)
             transform.load_state_dict(_tensors(file.transform))
         except (RuntimeError, KeyError, TypeError) as error:
             raise ModelError(
@@ -178,10 +182,10 @@ class HamiltonianModel:
         started = time.monotonic()
         from ase_mlham import integrals
 
-        hamiltonian = self._network_part(structure, pattern)
+        overlap = integrals.overlap(structure, self.basis, pattern, tables=self._tables)
+        hamiltonian = self._network_part(structure, pattern, overlap)
         for operator in self.transform.config.operators:
             self._add_operator(operator, hamiltonian, structure)
-        overlap = integrals.overlap(structure, self.basis, pattern, tables=self._tables)
         seconds = time.monotonic() - started
         self._pace = seconds / pattern.n_blocks
         _log.info("predicted %d atoms in %.2f s", structure.n_atoms, seconds)
@@ -248,18 +252,26 @@ class HamiltonianModel:
             )
         integrals.add_kinetic(matrix, structure, self.basis, tables=self._tables)
 
-    def _network_part(self, structure: Structure, pattern: BlockPattern) -> BlockMatrix:
+    def _network_part(
+        self, structure: Structure, pattern: BlockPattern, overlap: BlockMatrix
+    ) -> BlockMatrix:
         from ase_mlham.learning.family import Coefficients
         from ase_mlham.learning.graph import build_graph
         from ase_mlham.learning.tensors import to_matrix
 
         torch = self._torch
+        momentum = None
+        if self.transform.strength is not None:
+            from ase_mlham.learning.spin_orbit import half_angular_momentum
+
+            momentum = half_angular_momentum(self.layout, structure, self.basis, overlap)
         cutoff = max(float(self.network.message_cutoff), float(self.transform.config.onsite_cutoff))
         with torch.inference_mode():
             graph = build_graph(structure, self.basis, pattern, cutoff, self._dtype)
             output = self.network(graph.to(self._device))
             # the tables are in double precision, which some devices do not have
-            coefficients = self.transform.restore(graph, Coefficients(*(x.cpu() for x in output)))
+            output = Coefficients(*(x.cpu() for x in output))
+            coefficients = self.transform.restore(graph, output, momentum)
         return to_matrix(self.layout, pattern, coefficients)
 
     # ------------------------------------------------------------------ making and storing
@@ -278,6 +290,7 @@ class HamiltonianModel:
         example: Structure,
         spin: SpinKind = SpinKind.NONE,
         parts: Iterable[str] | None = None,
+        form: SpinForm | None = None,
         device: str = "cpu",
     ) -> HamiltonianModel:
         """A model around a network that was not trained: for tests of families and of prediction.
@@ -297,6 +310,8 @@ class HamiltonianModel:
             To which the baseline is fitted.
         spin, parts
             As for `BlockLayout`.
+        form : SpinForm, optional
+            Of the spin parts: that for which the network was made.
         device : str
             As for `load_model`.
         """
@@ -312,7 +327,12 @@ class HamiltonianModel:
         system = LCAOSystem(
             example, basis, made_up, overlap, basis.n_electrons(example.numbers), spin=spin
         )
-        data = ReferenceData([system], message_cutoff=_reach(network, TargetConfig()), parts=parts)
+        data = ReferenceData(
+            [system],
+            message_cutoff=_reach(network, TargetConfig()),
+            parts=parts,
+            form=form,
+        )
         transform = fitted_transform(data, TargetConfig(operators=()))
         return cls(
             model_contents("untrained", spec, config, network, transform, data), device=device
@@ -334,7 +354,7 @@ def fitted_transform(data: Any, targets: Any, indices: Any = None) -> TargetTran
     from ase_mlham.learning.targets import TargetTransform
 
     cutoff = 2 * max(entry.cutoff for entry in data.basis.species)
-    transform = TargetTransform(data.layout, targets, cutoff)
+    transform = TargetTransform(data.layout, targets, cutoff, data.form)
     transform.fit(data if indices is None else data.select(indices))
     return transform
 
@@ -402,6 +422,7 @@ def model_contents(
         domain=domain,
         spin=data.layout.spin,
         parts=tuple(part.name for part in data.layout.parts),
+        spin_form=asdict(data.form),
         weights=_arrays(network),
         transform=_arrays(transform),
         **fields,

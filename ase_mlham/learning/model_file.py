@@ -20,7 +20,7 @@ from ase_mlham.learning.domain import Domain
 
 __all__ = ["CONVENTIONS", "MODEL_VERSION", "ModelFile", "read_card"]
 
-MODEL_VERSION = (1, 1)
+MODEL_VERSION = (1, 2)
 """Major and minor version of the layout below. A newer major version is refused."""
 
 CONVENTIONS = 1
@@ -61,6 +61,8 @@ class ModelFile:
         Spin kind of what it predicts.
     parts : tuple of str
         Real parts of H that it predicts, see `learning.parts`.
+    spin_form : mapping
+        Fields of `learning.spin_form.SpinForm`.
     targets : mapping
         From which an empty `TargetTransform` is made.
     domain : Domain
@@ -85,6 +87,7 @@ class ModelFile:
     version: str = "1"
     spin: SpinKind = SpinKind.NONE
     parts: tuple[str, ...] = ("P",)
+    spin_form: Mapping[str, Any] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
     content_hash: str = ""
 
@@ -98,6 +101,7 @@ class ModelFile:
             "family": {"name": self.family, "config": dict(self.config)},
             "spin": self.spin.value,
             "parts": list(self.parts),
+            "spin_form": dict(self.spin_form),
             "elements": [entry.symbol for entry in self.basis.species],
             "basis": self.basis.to_dict(),
             "targets": dict(self.targets),
@@ -137,6 +141,8 @@ class ModelFile:
                 spin=SpinKind.parse(tree["spin"]),
                 # files of version 1.0 know systems without spin only
                 parts=tuple(tree.get("parts", ("P",))),
+                # before version 1.2 there was the general form alone
+                spin_form=dict(tree.get("spin_form", {})),
                 targets=dict(tree["targets"]),
                 domain=Domain.from_dict(tree["domain"]),
                 weights=dict(tree["weights"]),
@@ -182,6 +188,7 @@ def card_of(tree: Mapping[str, Any], digest: str, path: str = "") -> dict[str, A
         "config": dict(tree["family"]["config"]),
         "spin": tree["spin"],
         "parts": list(tree.get("parts", ("P",))),
+        "spin_form": dict(tree.get("spin_form", {})),
         "elements": list(tree["elements"]),
         "domain": {
             key: value for key, value in tree["domain"].items() if not isinstance(value, np.ndarray)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ase_mlham.core.harmonics import real_harmonics
-from ase_mlham.errors import InputError
+from ase_mlham.errors import InputError, ModelError
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
-from ase_mlham.learning.layout import BlockLayout
+from ase_mlham.learning.layout import IrrepLayout
 from ase_mlham.learning.nn.radial import BesselBasis, cosine_cutoff
 
 __all__ = ["PairwiseConfig", "PairwiseNetwork"]
@@ -58,12 +58,23 @@ class PairwiseNetwork(nn.Module):
     ----------
     config : PairwiseConfig
         Options.
-    layout : BlockLayout
+    layout : IrrepLayout
         Irreducible tensors to predict.
+
+    Raises
+    ------
+    ModelError
+        They follow the directions of magnetic moments.
     """
 
-    def __init__(self, config: PairwiseConfig, layout: BlockLayout) -> None:
+    def __init__(self, config: PairwiseConfig, layout: IrrepLayout) -> None:
         super().__init__()
+        if layout.moments == "vectors":
+            raise ModelError(
+                "family pairwise does not see the directions of magnetic moments; choose the form "
+                'exchange = "heisenberg" in section [spin], or another family'
+            )
+        self.moments = layout.moments
         self.config = config
         self.l_max, self.starts = layout.l_max, layout.starts
         self.n_natural = [layout.multiplicity(L, natural=True) for L in range(layout.l_max + 1)]
@@ -71,19 +82,22 @@ class PairwiseNetwork(nn.Module):
         n_species = len(layout.basis.species)
         reach = 2 * max(entry.cutoff for entry in layout.basis.species)
         width, n_out = config.hidden, sum(self.n_natural)
+        n_atom = 4 if self.moments == "none" else 5
         self.embedding = nn.Embedding(n_species, 4)
         self.message_basis = BesselBasis(config.n_radial, config.message_cutoff)
         self.pair_basis = BesselBasis(config.n_radial, reach)
         self.crowding = nn.Sequential(
-            nn.Linear(config.n_radial + 8, width), nn.SiLU(), nn.Linear(width, width)
+            nn.Linear(config.n_radial + 2 * n_atom, width), nn.SiLU(), nn.Linear(width, width)
         )
         self.pair = nn.Sequential(
-            nn.Linear(config.n_radial + 8 + 2 * width, width), nn.SiLU(), nn.Linear(width, n_out)
+            nn.Linear(config.n_radial + 2 * n_atom + 2 * width, width),
+            nn.SiLU(),
+            nn.Linear(width, n_out),
         )
         self.neighbour = nn.Sequential(
-            nn.Linear(config.n_radial + 8, width), nn.SiLU(), nn.Linear(width, n_out)
+            nn.Linear(config.n_radial + 2 * n_atom, width), nn.SiLU(), nn.Linear(width, n_out)
         )
-        self.atom = nn.Linear(4 + width, self.n_natural[0])
+        self.atom = nn.Linear(n_atom + width, self.n_natural[0])
         index, sign = layout.reversal
         self.register_buffer("reversed_index", torch.from_numpy(index), persistent=False)
         self.register_buffer("reversed_sign", torch.from_numpy(sign), persistent=False)
@@ -121,12 +135,21 @@ class PairwiseNetwork(nn.Module):
         sign = self.get_buffer("reversed_sign").to(coefficients.dtype)
         return coefficients[..., index] * sign
 
+    def _atoms(self, graph: HamiltonianGraph) -> Tensor:
+        """What an atom is: its element and its moment, (n_atoms, n)."""
+        z = self.embedding(graph.species)
+        if self.moments == "none":
+            return z
+        m = graph.moments
+        number = m[:, 2] if self.moments == "numbers" else m.square().sum(1)
+        return torch.cat([z, number[:, None]], 1)
+
     def forward(
         self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None = None
     ) -> Coefficients:
         """Predict the coefficients of all atoms and pairs."""
         known = self.precompute(graph) if precomputed is None else precomputed
-        z = self.embedding(graph.species)
+        z = self._atoms(graph)
         i, j = graph.message_i, graph.message_j
         features = torch.cat([known["message_radial"], z[i], z[j]], 1)
         crowd = z.new_zeros(graph.n_atoms, self.config.hidden)

@@ -16,7 +16,7 @@ def mlham_model_families() -> list[FamilySpec]:
             description="functions of distance times spherical harmonics; a lower bound for others",
             config="ase_mlham.learning.pairwise:PairwiseConfig",
             module="ase_mlham.learning.pairwise:PairwiseNetwork",
-            spin_kinds=("none", "collinear"),
+            spin_kinds=("none", "collinear", "spinor"),
         )
     ]
 

@@ -20,13 +20,13 @@ from ase_mlham.errors import InputError
 from ase_mlham.learning.band_loss import BandLossConfig
 from ase_mlham.learning.configuration import make_config
 from ase_mlham.learning.losses import LossConfig
+from ase_mlham.learning.spin_form import SpinForm
 from ase_mlham.learning.targets import TargetConfig
 from ase_mlham.learning.training_options import TrainingConfig
 
 if TYPE_CHECKING:
     from ase_mlham.learning.dataset import ReferenceData
     from ase_mlham.learning.model_file import ModelFile
-    from ase_mlham.learning.targets import TargetTransform
     from ase_mlham.learning.training import TrainingResult
 
 __all__ = [
@@ -137,11 +137,16 @@ class HamiltonianRecipe:
         Go on from the checkpoint in the folder, if there is one.
     start : str
         Model file whose weights training starts from, instead of random ones: of the same family;
-        weights that do not fit (as after a change of the spin parts) start at random. If elements
-        and parts are the same, the baseline is taken over too.
+        weights that do not fit (as after a change of the spin parts) start at random. The baseline
+        is taken over for all parts that have one basis and form in both.
+    freeze : bool
+        Leave the network of P as it is in `start`, and train that of the other parts. Needs
+        `separate = true` in section [spin].
     parts : tuple of str
         Real parts of H to learn (P, B, C, K; see `learning.parts`); empty for those usual with the
         spin kind of the data.
+    spin : SpinForm
+        In which form the spin parts are predicted.
     family, targets, loss, bands, training, card
         Sections of their own.
     """
@@ -151,7 +156,9 @@ class HamiltonianRecipe:
     folder: str = ""
     resume: bool = True
     start: str = ""
+    freeze: bool = False
     parts: tuple[str, ...] = ()
+    spin: SpinForm = field(default_factory=SpinForm)
     family: FamilyChoice = field(default_factory=FamilyChoice)
     targets: TargetConfig = field(default_factory=TargetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -162,6 +169,11 @@ class HamiltonianRecipe:
     def __post_init__(self) -> None:
         if Path(self.output).suffix != ".mlham":
             raise InputError(f"output = {self.output!r}: the name of a model ends in .mlham")
+        if self.freeze and not (self.start and self.spin.separate):
+            raise InputError(
+                "freeze = true keeps the network of P as a model without the other parts has it: "
+                "give that model as `start`, and separate = true in section [spin]"
+            )
 
     @property
     def work_folder(self) -> Path:
@@ -297,6 +309,7 @@ def train_hamiltonian(
     """
     from ase_mlham.learning.dataset import PreparedData, ReferenceData, read_reference
     from ase_mlham.learning.model import fitted_transform
+    from ase_mlham.learning.start import begin_with
     from ase_mlham.learning.training import train
 
     if config.training.threads:
@@ -320,6 +333,7 @@ def train_hamiltonian(
         message_cutoff=max(family.message_cutoff, config.targets.onsite_cutoff),
         operators=config.targets.operators,
         parts=config.parts or None,
+        form=config.spin,
         bands=bool(config.bands.weight),
         memory_limit=1e9 * config.data.memory_gb,
     )
@@ -335,11 +349,9 @@ def train_hamiltonian(
             f"{', '.join(spec.spin_kinds)} Hamiltonians"
         )
     network = _fresh_network(spec, family, data, config.training.seed)
-    transform = None
+    transform = fitted_transform(data, config.targets, parts["train"])
     if config.start:
-        transform = _begin_with(Path(config.start), network, spec, data)
-    if transform is None:
-        transform = fitted_transform(data, config.targets, parts["train"])
+        begin_with(Path(config.start), network, transform, spec, freeze=config.freeze)
 
     def prepared(part: str) -> PreparedData | None:
         if not parts[part]:
@@ -396,40 +408,7 @@ def _fresh_network(spec: hooks.FamilySpec, family: Any, data: ReferenceData, see
     from ase_mlham.learning.family import make_network
 
     torch.manual_seed(seed)
-    return make_network(spec, family, data.layout)
-
-
-def _begin_with(
-    path: Path, network: Any, spec: hooks.FamilySpec, data: ReferenceData
-) -> TargetTransform | None:
-    """Put the weights of a model into a network; its baseline, where that fits the data."""
-    from ase_mlham.learning.model import HamiltonianModel
-    from ase_mlham.learning.model_file import ModelFile
-
-    file = ModelFile.read(path)
-    if file.family != spec.name:
-        raise InputError(f"start = {path}: a model of family {file.family!r}, not {spec.name!r}")
-    before = HamiltonianModel(file, device="cpu")
-    old, own = before.network.state_dict(), network.state_dict()
-    # a magnetic model is the same network in a wrapper
-    prefix = "network."
-    old = {name.removeprefix(prefix): value for name, value in old.items()}
-    taken = {
-        name: old[name.removeprefix(prefix)]
-        for name, value in own.items()
-        if name.removeprefix(prefix) in old and old[name.removeprefix(prefix)].shape == value.shape
-    }
-    if not taken:
-        raise InputError(f"start = {path}: none of its weights fit this network")
-    network.load_state_dict({**own, **taken})
-    _log.info("%d of %d weights from %s", len(taken), len(own), path)
-    same = (
-        before.layout.parts == data.layout.parts
-        and before.layout.spin is data.layout.spin
-        and before.basis.elements == data.basis.elements
-        and before.layout.union_shells == data.layout.union_shells
-    )
-    return before.transform if same else None
+    return make_network(spec, family, data.layout, data.form)
 
 
 def _contents(
@@ -462,6 +441,7 @@ def _contents(
             "loss": asdict(config.loss),
             "bands": asdict(config.bands),
             "start": config.start,
+            "freeze": config.freeze,
         },
         "provenance": {
             "made_with": f"ase-mlham {__version__}",

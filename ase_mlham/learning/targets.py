@@ -6,6 +6,9 @@ fitted in the edge frame. On site, a linear sum over neighbours. The tables of d
 elements share a common part and depart from it only where there are data: free tables are harmful
 at the distances that a pair of elements lacks in training.
 
+Parts of H that are odd in the magnetic moments have no baseline: it knows no moments, and what
+does not turn with them would break time reversal.
+
 The Hamiltonian is defined up to mu S, so one shift mu for each training structure is fitted
 together with the tables.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +27,15 @@ from torch import Tensor, nn
 from ase_mlham.core.harmonics import real_harmonics
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
-from ase_mlham.learning.layout import BlockLayout
+from ase_mlham.learning.layout import BlockLayout, Channel
+from ase_mlham.learning.spin_form import SpinForm
+from ase_mlham.learning.spin_orbit import SpinOrbitStrength
+from ase_mlham.learning.tables import (
+    between_bins,
+    bin_scales,
+    spline_basis,
+    uniform_knots,
+)
 
 __all__ = ["Crystal", "TargetConfig", "TargetTransform", "TrainingExample"]
 
@@ -79,12 +91,15 @@ class TrainingExample:
         Of S, on the same pairs.
     crystal : Crystal, optional
         What band energies need besides.
+    momentum : Coefficients, optional
+        `spin_orbit.half_angular_momentum`, where the form of B needs it.
     """
 
     graph: HamiltonianGraph
     target: Coefficients
     overlap: Coefficients
     crystal: Crystal | None = None
+    momentum: Coefficients | None = None
 
 
 @dataclass(frozen=True)
@@ -109,13 +124,17 @@ class Crystal:
     fermi_level: float
 
 
-def _spline_basis(distance: Tensor, knots: Tensor) -> Tensor:
-    """Cubic B-splines on uniform knots, (n, n_knots); zero outside their support."""
-    step = knots[1] - knots[0]
-    u = (distance[:, None] - knots[None, :]).abs() / step
-    inner = 2.0 / 3.0 - u * u + 0.5 * u**3
-    outer = (2.0 - u).clamp(min=0.0) ** 3 / 6.0
-    return torch.where(u < 1.0, inner, outer)
+class _Affine(NamedTuple):
+    """base + scale * output, eV."""
+
+    base: Tensor
+    scale: Tensor
+
+
+def _given(momentum: Coefficients | None) -> Coefficients:
+    if momentum is None:
+        raise ValueError("this form of the spin-orbit part needs the angular momentum")
+    return momentum
 
 
 def _normalised_harmonics(layout: BlockLayout, vectors: Tensor) -> Tensor:
@@ -144,20 +163,31 @@ class TargetTransform(nn.Module):
         Choices; `cutoff` is the longest distance of a pair.
     cutoff : float
         Where all tables end, Å: the longest pair of the basis.
+    form : SpinForm, optional
+        Of the spin parts. If it makes B of strengths and angular momenta, then the methods below
+        need the latter (`momentum`, see `spin_orbit.half_angular_momentum`).
     """
 
-    def __init__(self, layout: BlockLayout, config: TargetConfig, cutoff: float) -> None:
+    def __init__(
+        self,
+        layout: BlockLayout,
+        config: TargetConfig,
+        cutoff: float,
+        form: SpinForm | None = None,
+    ) -> None:
         super().__init__()
         self.layout, self.config, self.cutoff = layout, config, float(cutoff)
+        self.strength: SpinOrbitStrength | None = None
+        if form is not None and form.spin_orbit == "angular_momentum":
+            self.strength = SpinOrbitStrength(
+                layout, config.n_splines, self.cutoff, config.bin_width
+            )
         n_species = len(layout.basis.species)
         n_channels = layout.n_channels
         n_bins = int(np.ceil(cutoff / config.bin_width))
-        # the last two splines vanish with value and slope at the end of the range
-        step = cutoff / (config.n_splines + 2)
-        self.register_buffer("knots", step * (1.0 + torch.arange(config.n_splines)).double())
-        onsite_step = config.onsite_cutoff / (config.n_onsite_splines + 2)
+        self.register_buffer("knots", uniform_knots(config.n_splines, cutoff))
         self.register_buffer(
-            "onsite_knots", onsite_step * (1.0 + torch.arange(config.n_onsite_splines)).double()
+            "onsite_knots", uniform_knots(config.n_onsite_splines, config.onsite_cutoff)
         )
         for name, shape in (
             ("tables", (n_species, n_species, config.n_splines, n_channels)),
@@ -173,7 +203,8 @@ class TargetTransform(nn.Module):
         for L, entries in enumerate(layout.channels):
             rows = np.arange(layout.starts[L], layout.starts[L + 1])
             harmonic[rows] = L * L + (rows - layout.starts[L]) // len(entries)
-            natural[rows] = np.tile([float(c.natural) for c in entries], 2 * L + 1)
+            has = [c.natural and not c.odd and not self._made(c) for c in entries]
+            natural[rows] = np.tile(np.array(has, dtype=float), 2 * L + 1)
         reverse_index, reverse_sign = layout.reversal
         for name, values in (
             ("harmonic_of", harmonic),
@@ -188,12 +219,16 @@ class TargetTransform(nn.Module):
         """Plain values from which an empty transform is made again."""
         return {"config": asdict(self.config), "cutoff": self.cutoff}
 
+    def _made(self, channel: Channel) -> bool:
+        """Whether a channel is made of strengths and angular momenta."""
+        return self.strength is not None and self.layout.parts[channel.part].name == "B"
+
     # ------------------------------------------------------------------ baseline
     def _tables_at(self, graph: HamiltonianGraph) -> Tensor:
         """Two-centre part of off-site coefficients, (n_pairs, n_coefficients)."""
         vectors = graph.pair_vectors
         dtype = vectors.dtype
-        basis = _spline_basis(vectors.norm(dim=1), self.knots.to(dtype))
+        basis = spline_basis(vectors.norm(dim=1), self.knots.to(dtype))
         harmonics = _normalised_harmonics(self.layout, vectors)
         values = vectors.new_zeros(len(vectors), self.layout.n_channels)
         n_species = len(self.tables)
@@ -228,7 +263,7 @@ class TargetTransform(nn.Module):
         distance = vectors.norm(dim=1)
         near = torch.nonzero(distance < self.config.onsite_cutoff).squeeze(1)
         vectors, distance = vectors[near], distance[near]
-        basis = _spline_basis(distance, self.onsite_knots.to(vectors.dtype))
+        basis = spline_basis(distance, self.onsite_knots.to(vectors.dtype))
         harmonics = _normalised_harmonics(self.layout, vectors)
         n_species = len(self.onsite_constant)
         size = harmonics.shape[1]
@@ -237,48 +272,71 @@ class TargetTransform(nn.Module):
         out.index_add_(0, slot, harmonics[:, :, None] * basis[:, None, :])
         return out.view(graph.n_atoms, n_species, size, -1).transpose(1, 2)
 
-    def baseline(self, graph: HamiltonianGraph) -> Coefficients:
+    def _onsite(self, graph: HamiltonianGraph, momentum: Coefficients | None) -> _Affine:
+        """Baseline and scale of the atoms."""
+        base = self._onsite_at(graph)
+        scale = self.onsite_scale.to(base.dtype)[self.channel_of].expand(graph.n_atoms, -1)
+        if self.strength is not None:
+            l = _given(momentum).onsite
+            scale = scale.clone()
+            base[:, self.strength.rows] = self.strength.baseline_onsite(graph, l).to(base)
+            scale[:, self.strength.rows] = self.strength.scale_onsite(l).to(base)
+        return _Affine(base, scale)
+
+    def _offsite(self, graph: HamiltonianGraph, momentum: Coefficients | None) -> _Affine:
+        """Baseline and scale of the pairs."""
+        base = self._tables_at(graph)
+        table = self.offsite_scale.to(base.dtype)
+        distance = graph.pair_vectors.norm(dim=1)
+        scale = between_bins(distance, table, self.config.bin_width)
+        scale = scale.index_select(1, self.channel_of)
+        if self.strength is not None:
+            l = _given(momentum).offsite
+            base[:, self.strength.rows] = self.strength.baseline_offsite(graph, l).to(base)
+            scale[:, self.strength.rows] = self.strength.scale_offsite(graph, l).to(base)
+        return _Affine(base, scale)
+
+    def baseline(
+        self, graph: HamiltonianGraph, momentum: Coefficients | None = None
+    ) -> Coefficients:
         """Fitted part of the target in eV, without the operators."""
-        return Coefficients(self._onsite_at(graph), self._tables_at(graph))
+        return Coefficients(self._onsite(graph, momentum).base, self._offsite(graph, momentum).base)
 
-    def scales(self, graph: HamiltonianGraph) -> tuple[Tensor, Tensor]:
+    def scales(
+        self, graph: HamiltonianGraph, momentum: Coefficients | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What one unit of network output means in eV, for every coefficient."""
-        onsite = self.onsite_scale.to(graph.pair_vectors.dtype)[self.channel_of]
-        return onsite.expand(graph.n_atoms, -1), self._scales_at(graph.pair_vectors)
-
-    def _scales_at(self, vectors: Tensor) -> Tensor:
-        """The same for pairs: (n_pairs, n_coefficients)."""
-        position = (vectors.norm(dim=1) / self.config.bin_width).clamp(
-            max=float(len(self.offsite_scale) - 1) - 1e-6
-        )
-        low = position.floor()
-        t = (position - low)[:, None]
-        table = self.offsite_scale.to(vectors.dtype)
-        index = low.long()
-        scale = torch.lerp(table.index_select(0, index), table.index_select(0, index + 1), t)
-        return scale.index_select(1, self.channel_of)
+        return self._onsite(graph, momentum).scale, self._offsite(graph, momentum).scale
 
     def normalise(self, graph: HamiltonianGraph, target: Coefficients) -> Coefficients:
-        """Coefficients in eV (operators already subtracted) to network units."""
-        base = self.baseline(graph)
-        onsite, offsite = self.scales(graph)
+        """Coefficients in eV (operators already subtracted) to network units.
+
+        The general form only: angular momenta cannot be divided by.
+        """
+        onsite, offsite = self._onsite(graph, None), self._offsite(graph, None)
         return Coefficients(
-            (target.onsite - base.onsite) / onsite,
-            (target.offsite - base.offsite) / offsite,
+            (target.onsite - onsite.base) / onsite.scale,
+            (target.offsite - offsite.base) / offsite.scale,
         )
 
-    def restore(self, graph: HamiltonianGraph, output: Coefficients) -> Coefficients:
+    def restore(
+        self,
+        graph: HamiltonianGraph,
+        output: Coefficients,
+        momentum: Coefficients | None = None,
+    ) -> Coefficients:
         """Network output to coefficients in eV (operators still to be added)."""
-        scale = self.onsite_scale.to(graph.pair_vectors.dtype)[self.channel_of]
-        onsite = self._onsite_at(graph) + scale * output.onsite
+        atoms = self._onsite(graph, momentum)
         # in portions: tables and scales of all pairs at once would be larger than the result
         offsite = torch.empty_like(output.offsite)
         for start in range(0, graph.n_pairs, _PORTION):
             part = slice(start, start + _PORTION)
-            pairs = graph.some_pairs(part)
-            scale = self._scales_at(pairs.pair_vectors)
-            offsite[part] = self._tables_at(pairs) + scale * output.offsite[part]
-        return Coefficients(onsite, offsite)
+            own = None
+            if momentum is not None:
+                own = Coefficients(momentum.onsite, momentum.offsite[part])
+            pairs = self._offsite(graph.some_pairs(part), own)
+            offsite[part] = pairs.base + pairs.scale * output.offsite[part]
+        return Coefficients(atoms.base + atoms.scale * output.onsite, offsite)
 
     # ------------------------------------------------------------------ fit
     def fit(self, examples: Sequence[TrainingExample], rounds: int = 4) -> NDArray[np.float64]:
@@ -289,13 +347,15 @@ class TargetTransform(nn.Module):
         (n_examples,) float
             The shift mu of each structure, eV: its target is H - mu S.
         """
+        if self.strength is not None:
+            self.strength.fit(examples)
         shifts = np.zeros(len(examples))
         for step in range(rounds):
             self._fit_tables(examples, shifts)
             if step == rounds - 1:
                 break
             for n, example in enumerate(examples):
-                base = self.baseline(example.graph)
+                base = self.baseline(example.graph, example.momentum)
                 rest = Coefficients(
                     example.target.onsite - base.onsite, example.target.offsite - base.offsite
                 )
@@ -321,7 +381,7 @@ class TargetTransform(nn.Module):
             rest = (example.target.offsite - mu * example.overlap.offsite).double()
             vectors = graph.pair_vectors.double()
             harmonics = _normalised_harmonics(self.layout, vectors)[:, self.harmonic_of]
-            basis = _spline_basis(vectors.norm(dim=1), self.knots)
+            basis = spline_basis(vectors.norm(dim=1), self.knots)
             forward = graph.species[graph.pair_i] * n_species + graph.species[graph.pair_j]
             backward = graph.species[graph.pair_j] * n_species + graph.species[graph.pair_i]
             # the harmonics of the reversed edge carry (-1)^L, which the sum over M must see
@@ -439,7 +499,7 @@ class TargetTransform(nn.Module):
         self.histogram.zero_()
         for example, mu in zip(examples, shifts, strict=True):
             graph = example.graph
-            base = self.baseline(graph)
+            base = self.baseline(graph, example.momentum)
             rest = example.target.offsite - mu * example.overlap.offsite - base.offsite
             bins = (graph.pair_vectors.norm(dim=1) / width).long().clamp(max=n_bins - 1)
             # both directions: which of them a pair of like atoms is stored in must not matter
@@ -454,13 +514,6 @@ class TargetTransform(nn.Module):
             ones = torch.ones(len(bins), dtype=torch.float64)
             self.histogram.index_put_((a, b, bins), ones, accumulate=True)
             self.histogram.index_put_((b, a, bins), ones, accumulate=True)
-        # neighbouring bins lend to one another: a bin with few pairs must not have a wild scale
-        kernel = torch.exp(
-            -0.5 * ((torch.arange(n_bins)[:, None] - torch.arange(n_bins)[None]) / 2.0) ** 2
-        ).double()
-        total = (kernel @ counts).clamp(min=1e-12)[:, None] * components
-        rms = torch.sqrt(kernel @ squares / total)
         floor = 1e-6
-        edges = torch.cat([rms[:1], 0.5 * (rms[1:] + rms[:-1]), rms[-1:]])
-        self.offsite_scale.copy_(edges.clamp(min=floor))
+        self.offsite_scale.copy_(bin_scales(squares, counts[:, None] * components, floor))
         self.onsite_scale.copy_(torch.sqrt(onsite / (n_atoms * components)).clamp(min=floor))

@@ -27,6 +27,7 @@ from ase_mlham.learning.configuration import make_config
 from ase_mlham.learning.conformance import CHECKS, Measurement, Skip, Subject
 from ase_mlham.learning.family import make_network
 from ase_mlham.learning.layout import BlockLayout
+from ase_mlham.learning.spin_form import SpinForm
 
 __all__ = ["CheckResult", "ConformanceReport", "check_family", "check_names", "probe_basis"]
 
@@ -160,6 +161,7 @@ def _model_file(subject: Subject) -> Measurement:
         example=structure,
         spin=subject.layout.spin,
         parts=[part.name for part in subject.layout.parts],
+        form=subject.form,
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "probe.mlham"
@@ -197,6 +199,7 @@ def check_family(
     basis: OrbitalBasis | None = None,
     spin: SpinKind | str = "none",
     parts: Iterable[str] | None = None,
+    form: SpinForm | None = None,
     checks: Iterable[str] | None = None,
     steps: int = 80,
     **config: Any,
@@ -215,6 +218,8 @@ def check_family(
         Spin kind of the Hamiltonians.
     parts : iterable of str, optional
         Their real parts, see `learning.parts`.
+    form : SpinForm, optional
+        Of the spin parts.
     checks : iterable of str, optional
         Some of `check_names()`; all if not given.
     steps : int
@@ -242,17 +247,18 @@ def check_family(
     values = _family_config(spec, preset, config)
     basis = probe_basis() if basis is None else basis
     layout = BlockLayout(basis, SpinKind.parse(spin), parts)
+    form = SpinForm() if form is None else form
 
     def make(seed: int) -> nn.Module:
         state = torch.random.get_rng_state()
         torch.manual_seed(seed)
         try:
-            module = make_network(spec, values, layout)
+            module = make_network(spec, values, layout, form)
         finally:
             torch.random.set_rng_state(state)
         return _randomised(module, seed).double().eval()
 
-    subject = Subject(spec, values, basis, layout, make, steps)
+    subject = Subject(spec, values, basis, layout, form, make, steps)
     table: Mapping[str, Callable[[Subject], Measurement]] = {**CHECKS, "model_file": _model_file}
     chosen = tuple(table) if checks is None else tuple(checks)
     unknown = [name for name in chosen if name not in table]

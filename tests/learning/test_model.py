@@ -361,6 +361,9 @@ def test_missing_data(tmp_path):
         find_files([str(tmp_path / "*.h5")])
 
 
+SECTIONS = ("data", "spin", "family", "targets", "loss", "bands", "training", "card")
+
+
 def test_every_option_is_described():
     for cls in (
         HamiltonianRecipe,
@@ -371,11 +374,11 @@ def test_every_option_is_described():
                     name,
                 )
             )
-            for name in ("data", "family", "targets", "loss", "bands", "training", "card")
+            for name in SECTIONS
         ),
     ):
         for name, _, _, text in describe_config(cls):
-            assert text or name in ("family", "targets", "loss", "bands", "training", "card"), name
+            assert text or name in SECTIONS[1:], name
 
 
 def _data_config():

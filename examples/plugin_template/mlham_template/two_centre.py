@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ase_mlham.core.harmonics import real_harmonics
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
-from ase_mlham.learning.layout import BlockLayout
+from ase_mlham.learning.layout import IrrepLayout
 from ase_mlham.learning.nn.radial import BesselBasis, cosine_cutoff
 
 __all__ = ["TwoCentre", "TwoCentreConfig"]
@@ -85,11 +85,11 @@ class TwoCentre(nn.Module):
     ----------
     config : TwoCentreConfig
         Size of the network.
-    layout : BlockLayout
+    layout : IrrepLayout
         Which irreducible parts there are.
     """
 
-    def __init__(self, config: TwoCentreConfig, layout: BlockLayout) -> None:
+    def __init__(self, config: TwoCentreConfig, layout: IrrepLayout) -> None:
         super().__init__()
         self.config = config
         self.channels = [

@@ -14,11 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ase_mlham.core import SpinKind
 from ase_mlham.errors import ModelError
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
-from ase_mlham.learning.layout import BlockLayout
+from ase_mlham.learning.layout import IrrepLayout
 from ase_mlham.learning.nn.features import (
     Channels,
     FrameGate,
@@ -200,32 +199,42 @@ class ResidualBlock(nn.Module):
 class MomentEmbedding(nn.Module):
     """Features of an atom from its magnetic moment.
 
-    Collinear moments are numbers. Vectors enter as axial vectors of degree one, scaled by a
+    Lengths and numbers are invariant. Vectors enter as axial vectors of degree one, scaled by a
     function of their length and element.
+
+    Parameters
+    ----------
+    config : HamGNNConfig
+        Sizes.
+    n_species : int
+        Elements.
+    kind : str
+        What is seen of them, as in `IrrepLayout.moments`.
     """
 
-    def __init__(self, config: HamGNNConfig, n_species: int, *, collinear: bool) -> None:
+    def __init__(self, config: HamGNNConfig, n_species: int, kind: str) -> None:
         super().__init__()
-        self.collinear, self.natural = collinear, config.natural
-        if not (collinear or config.other):
+        self.kind, self.natural = kind, config.natural
+        vectors = kind == "vectors"
+        if vectors and not config.other:
             raise ModelError(
                 "magnetic moments are axial vectors, which need channels of the other parity; set "
                 "`other` to 4 or more"
             )
         self.first = nn.Linear(2, config.hidden)
         self.species = nn.Embedding(n_species, config.hidden)
-        self.last = nn.Linear(config.hidden, config.natural + (0 if collinear else config.other))
+        self.last = nn.Linear(config.hidden, config.natural + (config.other if vectors else 0))
 
     def forward(self, x: Tensor, graph: HamiltonianGraph) -> Tensor:
         """Features [n_atoms, rows, channels] with those of the moments added."""
         m = graph.moments
         square = m.square().sum(1)
-        number = m[:, 2] if self.collinear else square
+        number = m[:, 2] if self.kind == "numbers" else square
         hidden = self.first(torch.stack([number, square / (1.0 + square)], 1))
         out = self.last(nn.functional.silu(hidden + self.species(graph.species)))
         x = x.clone()
         x[:, 0, : self.natural] += out[:, : self.natural]
-        if not self.collinear:
+        if self.kind == "vectors":
             # harmonics of degree one are y, z, x
             vector = m[:, [1, 2, 0], None]
             x[:, 1:4, self.natural :] += vector * out[:, None, self.natural :]
@@ -254,7 +263,7 @@ class HamGNN(nn.Module):
     ----------
     config : HamGNNConfig
         Sizes.
-    layout : BlockLayout
+    layout : IrrepLayout
         Irreps of the blocks.
 
     Raises
@@ -263,7 +272,7 @@ class HamGNN(nn.Module):
         The features cannot make the blocks.
     """
 
-    def __init__(self, config: HamGNNConfig, layout: BlockLayout) -> None:
+    def __init__(self, config: HamGNNConfig, layout: IrrepLayout) -> None:
         super().__init__()
         if config.l_max == 0:
             config = replace(config, l_max=layout.l_max)
@@ -279,9 +288,8 @@ class HamGNN(nn.Module):
         self.channels = channels
         self.embedding = nn.Embedding(n_species, config.natural)
         self.moments = None
-        if layout.odd.any():
-            collinear = layout.spin is SpinKind.COLLINEAR
-            self.moments = MomentEmbedding(config, n_species, collinear=collinear)
+        if layout.moments != "none":
+            self.moments = MomentEmbedding(config, n_species, layout.moments)
         self.frames = EdgeFrames(config.l_max)
         self.convolutions = nn.ModuleList(
             OrbitalConvolution(config, n_species, 5.0) for _ in range(config.layers)
