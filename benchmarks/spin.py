@@ -47,19 +47,26 @@ from ase_mlham.learning.dataset import onto_basis, with_mulliken_moments
 from ase_mlham.learning.domain import DomainWarning
 from ase_mlham.learning.metrics import Tally, best_shift
 from ase_mlham.learning.parts import part_names, parts_of, real_parts, to_components
+from ase_mlham.learning.spin_form import SpinForm
 from ase_mlham.learning.testing import check_family, check_names
 
 WINDOWS = {"1 eV": 1.0, "2 eV": 2.0}
 SMOOTH = 40.0  # points of the path per 1/Å, as `mlham bands` takes for small cells
 NOISE = 1e-3  # meV: a part whose mean size is smaller is not there
 
-KINDS: dict[str, tuple[str, str | None]] = {
-    "none": ("none", None),
-    "collinear, PC": ("collinear", "PC"),
-    "spinor, PB": ("spinor", "PB"),
-    "spinor, PBCK": ("spinor", "PBCK"),
+XI = SpinForm(spin_orbit="angular_momentum")
+JA = SpinForm(exchange="heisenberg")
+KINDS: dict[str, tuple[str, str | None, SpinForm]] = {
+    "none": ("none", None, SpinForm()),
+    "collinear": ("collinear", "PC", SpinForm()),
+    "collinear-JA": ("collinear", "PC", JA),
+    "PB": ("spinor", "PB", SpinForm()),
+    "PB-xi": ("spinor", "PB", XI),
+    "PBCK": ("spinor", "PBCK", SpinForm()),
+    "PBCK-JA": ("spinor", "PBCK", JA),
+    "PC-JA": ("spinor", "PC", SpinForm(exchange="heisenberg", isotropic=True)),
 }
-"""Columns of the table of symmetries: spin kind and real parts."""
+"""Columns of the table of symmetries: spin kind, real parts and the form of the spin parts."""
 NOT_SYMMETRIES = (
     "size moments message_cutoff pair_cutoff locality batching chunks isolated_atom precision "
     "device repeatability gradient overfitting model_file"
@@ -213,7 +220,7 @@ def mean_and_largest(found: Deviation) -> str:
 
 def remark(found: Compared) -> str:
     """What a panel says about itself."""
-    return f"{1e3 * found.path.windows['1 eV'].mean:.0f} meV"
+    return f"±1 eV: {1e3 * found.path.windows['1 eV'].mean:.2g} meV"
 
 
 # ---------------------------------------------------------------------------------------- tables
@@ -260,28 +267,29 @@ def heads(options: argparse.Namespace) -> int:
     reference = Reference(system, options, along=True)
     spin_parts = "".join(part for part in known if part != "P")
     off = {"B": "spin-orbit", "C": "exchange field"}.get(spin_parts, f"parts {spin_parts}")
-    others: list[tuple[str, LCAOSystem, bool]] = []
+    others: list[tuple[str, LCAOSystem, str]] = []  # the last: title of its panel, if it has one
     if spin_parts:
-        others.append((f"reference without {off}", combined(system, None, spin_parts), True))
+        without = combined(system, None, spin_parts)
+        others.append((f"reference without {off}", without, f"no {off}"))
     for name, predicted, aligned in predictions:
-        others.append((name, predicted, True))
+        others.append((name, predicted, name))
         if spin_parts:
             mixed = combined(aligned, predicted, spin_parts)
-            others.append((f"{spin_parts} of {name}, P of the reference", mixed, False))
+            others.append((f"{spin_parts} of {name}, P of the reference", mixed, ""))
     head = ["bands, meV: mean (largest)"]
     head += [f"{where} ±{window}" for where in ("mesh", "path") for window in WINDOWS]
     rows, panels = [], []
     kpts = mesh_size(options.kpts)
     known_gap = gap(system, kpts).fundamental
     rows.append(["reference", *["–"] * 4, f"{known_gap:.4f}", "–"])
-    for name, other, drawn in others:
+    for name, other, title in others:
         found = reference.against(other)
         cells = [mean_and_largest(c.windows[w]) for c in (found.mesh, found.path) for w in WINDOWS]
         its_gap = gap(other, kpts).fundamental
         error = f"{1e3 * (its_gap - known_gap):+.1f}"
         rows.append([name, *cells, f"{its_gap:.4f}", error])
-        if drawn:
-            panels.append(Panel(name, found.energies, remark(found)))
+        if title:
+            panels.append(Panel(title, found.energies, remark(found)))
     mesh = "×".join(str(n) for n in reference.mesh.mesh.size)
     show(
         f"mesh {mesh}, path {reference.path.path} of {len(reference.path.kpts)} points",
@@ -367,19 +375,21 @@ def symmetry(options: argparse.Namespace) -> int:
     settings = dict(setting(text) for text in options.set)
     names = [name for name in check_names() if name not in NOT_SYMMETRIES]
     family = hooks.find("model family", options.family)
-    kinds = {name: kind for name, kind in KINDS.items() if kind[0] in family.spin_kinds}
+    kinds = {name: KINDS[name] for name in options.kinds if KINDS[name][0] in family.spin_kinds}
     failures = 0
     for preset in options.presets or [None]:
         reports = {
             column: check_family(
-                options.family, preset=preset, spin=spin, parts=parts, checks=names, **settings
+                family, preset=preset, spin=spin, parts=parts, form=form, checks=names, **settings
             )
-            for column, (spin, parts) in kinds.items()
+            for column, (spin, parts, form) in kinds.items()
         }
         rows = []
         for name in names:
             found = [report[name] for report in reports.values()]
             failures += sum(result.status == "failed" for result in found)
+            if all(result.status == "skipped" for result in found):
+                continue
             values = ["–" if math.isnan(r.value) else f"{r.value:.0e}" for r in found]
             limit = max((r.limit for r in found if not math.isnan(r.limit)), default=math.nan)
             said = (CHECKS[name].__doc__ or "").strip().splitlines()[0]
@@ -431,6 +441,13 @@ def parser() -> argparse.ArgumentParser:
     made = command("symmetry", symmetry, "residuals of the symmetries for every spin kind")
     made.add_argument("--family", default="hamgnn")
     made.add_argument("--presets", nargs="+", default=[], help="default: the defaults")
+    made.add_argument(
+        "--kinds",
+        nargs="+",
+        default=list(KINDS),
+        choices=list(KINDS),
+        help="columns (default: all)",
+    )
     made.add_argument(
         "--set", nargs="+", default=[], metavar="NAME=VALUE", help="further options of the family"
     )

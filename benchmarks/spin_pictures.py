@@ -15,10 +15,11 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image
 
-from ase_mlham.plots.style import DOWN, SOURCE, STYLE, UP, label, save
+from ase_mlham.plots.style import DOWN, SOURCE, STYLE, UP, label
 
 mpl.use("Agg")
 
+DPI = 220  # pages are read on screens, and each picture is to stay below 150 kB
 REFERENCE: dict[str, Any] = {"color": "0.66", "linewidth": 1.7, "zorder": 2}
 PREDICTED: dict[str, Any] = {"linewidth": 0.7, "zorder": 3}
 
@@ -34,7 +35,7 @@ class Panel:
     energies : (n_spin, n_k, n_bands) float
         From the Fermi level of the reference, eV, on the k-points of the reference.
     remark : str
-        Above the bands, to the right.
+        In the corner below.
     channel : int or None
         The spin channel of a collinear reference that is drawn here; None: a spinor or no spin.
     """
@@ -108,7 +109,18 @@ def draw(
             ax.tick_params(axis="x", length=0)
             ax.set_xlim(*((x[0], x[-1]) if len(x) > 1 else (-1, 1)))
             ax.set_title(f"({'abcdefgh'[n]}) {panel.title}", fontsize=9, loc="left")
-            ax.set_title(panel.remark, fontsize=8, loc="right", color="0.35")
+            if panel.remark:
+                ax.text(
+                    0.975,
+                    0.025,
+                    panel.remark,
+                    transform=ax.transAxes,
+                    ha="right",
+                    va="bottom",
+                    fontsize=8,
+                    zorder=5,
+                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
+                )
         axes[0, 0].set_ylabel(r"$E - E_\mathrm{F}$ (eV)")
         samples = [Line2D([], [], **REFERENCE, label="reference")]
         colours = dict.fromkeys(colour for panel in panels for colour in panel.colours)
@@ -117,13 +129,13 @@ def draw(
             name = "predicted" + spins.get(colour, "")
             samples.append(Line2D([], [], **PREDICTED, color=colour, label=name))
         figure.legend(handles=samples, loc="outside lower center", ncols=len(samples))
-    save(figure, target)
+        figure.savefig(target, dpi=DPI, bbox_inches="tight", pad_inches=0.03)
     plt.close(figure)
     if target.suffix == ".png":
         # lines need few colours: a quarter of the size
         with Image.open(target) as picture:
             small = picture.convert("RGB").quantize(48, dither=Image.Dither.NONE)
-        small.save(target, optimize=True, dpi=(300, 300))
+        small.save(target, optimize=True, dpi=(DPI, DPI))
 
 
 def _lines(
