@@ -6,8 +6,9 @@
 
 `heads` compares models on one reference: the error of each real part of H (P without spin, B
 spin-orbit, C exchange field, K currents), bands on a mesh and along the path of `mlham bands`, the
-gap. Further rows tell what these errors mean: the reference without its spin parts, and the
-reference with the spin parts of a model. `moments` goes through collinear references: parts P and
+gap. Further rows tell what these errors mean: the reference without its spin parts, with the
+spin parts of a model, and with spin-orbit coupling in the form xi <L>.sigma/2 at its best xi for
+every two shells of every two atoms. `moments` goes through collinear references: parts P and
 C, bands, gap, Mulliken moments. `symmetry` runs the checks of the conformance kit for every spin
 kind, with random weights in double precision.
 
@@ -25,6 +26,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise, product, starmap
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ import numpy as np
 from ase.spectrum.band_structure import BandStructure
 from spin_pictures import Panel, draw
 
-from ase_mlham import hooks, load_model, read_system
+from ase_mlham import hooks, integrals, load_model, read_system
 from ase_mlham.core import BlockMatrix, LCAOSystem, SpinKind
 from ase_mlham.electronic.bands import band_states, reference_level, to_band_structure
 from ase_mlham.electronic.charges import charges
@@ -52,6 +54,7 @@ from ase_mlham.learning.testing import check_family, check_names
 
 WINDOWS = {"1 eV": 1.0, "2 eV": 2.0}
 SMOOTH = 40.0  # points of the path per 1/Å, as `mlham bands` takes for small cells
+BEST = "best ξ ⟨L⟩·σ/2"
 NOISE = 1e-3  # meV: a part whose mean size is smaller is not there
 
 XI = SpinForm(spin_orbit="angular_momentum")
@@ -118,6 +121,28 @@ def combined(first: LCAOSystem, second: LCAOSystem | None, names: str) -> LCAOSy
     if second is not None:
         hamiltonian = hamiltonian + some(second.hamiltonian, taken)
     return first.replace(hamiltonian=hamiltonian)
+
+
+def best_strengths(system: LCAOSystem) -> LCAOSystem:
+    """The system with B in the form xi <L> / 2, xi fitted to every two shells of every two atoms.
+
+    No network that predicts xi alone can come closer.
+    """
+    pattern = system.hamiltonian.pattern
+    overlap = system.overlap.on_pattern(pattern)
+    momentum = integrals.angular_momentum(system.structure, system.basis, overlap=overlap)
+    arrays = []
+    for group, h, l in zip(pattern.groups, system.hamiltonian.values, momentum.values, strict=True):
+        a, b = (system.basis.species[n].offsets for n in (group.species_i, group.species_j))
+        h, l = h.copy(), l.imag
+        for rows, columns in product(starmap(slice, pairwise(a)), starmap(slice, pairwise(b))):
+            shell = np.s_[:, :, rows, columns]
+            known, own = h[1:].imag[shell], l[shell]
+            size = (own**2).sum(axis=(0, 2, 3))
+            xi = (known * own).sum(axis=(0, 2, 3)) / np.where(size > 0, size, np.inf)
+            h[1:].imag[shell] = xi[:, None, None] * own
+        arrays.append(h)
+    return system.replace(hamiltonian=BlockMatrix(pattern, tuple(arrays)))
 
 
 @dataclass
@@ -240,6 +265,28 @@ def show(
         print("  ".join(cells).rstrip(), flush=True)
 
 
+def measures(
+    system: LCAOSystem,
+    predictions: list[tuple[str, LCAOSystem, LCAOSystem]],
+    best: LCAOSystem | None,
+    spin_parts: str,
+) -> list[tuple[str, LCAOSystem, str]]:
+    """Rows of the table of bands, and the titles of their panels ("": none)."""
+    out = []
+    if spin_parts:
+        off = {"B": "spin-orbit", "C": "exchange field"}.get(spin_parts, f"parts {spin_parts}")
+        without = combined(system, None, spin_parts)
+        out.append((f"reference without {off}", without, f"no {off}"))
+    if best is not None:
+        out.append((f"{BEST}, P of the reference", best, "best ξ"))
+    for name, predicted, aligned in predictions:
+        out.append((name, predicted, name))
+        if spin_parts:
+            mixed = combined(aligned, predicted, spin_parts)
+            out.append((f"{spin_parts} of {name}, P of the reference", mixed, ""))
+    return out
+
+
 def heads(options: argparse.Namespace) -> int:
     """Several models on one reference."""
     named = [text.partition("=")[::2] for text in options.models]
@@ -256,6 +303,10 @@ def heads(options: argparse.Namespace) -> int:
     known = [
         part for part in size if max(e[part].overall.mae for e in (size, *errors.values())) > NOISE
     ]
+    best = None
+    if "B" in known:
+        best = best_strengths(system)
+        errors = {BEST: part_errors(best, system), **errors}
     head = ["MAE, meV"] + [f"{p}{w}" for p in known for w in ("", " on site", " off site")]
     rows = []
     for name, found in (("mean size in the reference", size), *errors.items()):
@@ -266,16 +317,7 @@ def heads(options: argparse.Namespace) -> int:
 
     reference = Reference(system, options, along=True)
     spin_parts = "".join(part for part in known if part != "P")
-    off = {"B": "spin-orbit", "C": "exchange field"}.get(spin_parts, f"parts {spin_parts}")
-    others: list[tuple[str, LCAOSystem, str]] = []  # the last: title of its panel, if it has one
-    if spin_parts:
-        without = combined(system, None, spin_parts)
-        others.append((f"reference without {off}", without, f"no {off}"))
-    for name, predicted, aligned in predictions:
-        others.append((name, predicted, name))
-        if spin_parts:
-            mixed = combined(aligned, predicted, spin_parts)
-            others.append((f"{spin_parts} of {name}, P of the reference", mixed, ""))
+    others = measures(system, predictions, best, spin_parts)
     head = ["bands, meV: mean (largest)"]
     head += [f"{where} ±{window}" for where in ("mesh", "path") for window in WINDOWS]
     rows, panels = [], []

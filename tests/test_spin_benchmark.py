@@ -139,3 +139,30 @@ def test_symmetry(spin, capsys):
 def test_it_says_how_models_are_given(spin):
     with pytest.raises(SystemExit, match="NAME=MODEL"):
         spin.main(["heads", str(DATA / "h2o.scfout"), "model.mlham"])
+
+
+def test_best_strengths(spin):
+    """Exact for what has that form; for the rest what is left is orthogonal to it."""
+    from ase_mlham import integrals
+
+    system = read_system(DATA / "o2_nc.scfout.zst")
+    h = system.hamiltonian
+    momentum = integrals.angular_momentum(
+        system.structure, system.basis, overlap=system.overlap.on_pattern(h.pattern)
+    )
+    made = []
+    for array, l in zip(h.values, momentum.values, strict=True):
+        array = array.astype(complex)
+        array[1:] = 0.7 * l
+        made.append(array)
+    known = system.replace(hamiltonian=BlockMatrix(h.pattern, tuple(made)))
+    found = spin.best_strengths(known)
+    assert spin.part_errors(known, None)["B"].overall.largest > 0.5
+    assert spin.part_errors(found, known)["B"].overall.largest < 1e-12
+    # a block of s orbitals has no <L>
+    shift = [array.copy() for array in made]
+    for array in shift:
+        array[1:, :, 0, 0] += 0.2j
+    other = known.replace(hamiltonian=BlockMatrix(h.pattern, tuple(shift)))
+    left = spin.part_errors(spin.best_strengths(other), known)["B"]
+    assert left.overall.largest < 1e-12
