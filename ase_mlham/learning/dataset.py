@@ -27,6 +27,7 @@ from ase_mlham.core import (
     SpinKind,
 )
 from ase_mlham.core.neighbours import neighbour_list
+from ase_mlham.core.spin_space import to_spinor
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.errors import BasisError, FormatError, InputError
 from ase_mlham.learning.band_loss import BandProblem
@@ -242,7 +243,7 @@ class ReferenceData(Sequence[TrainingExample]):
     parts : iterable of str, optional
         Real parts of H to learn, see `learning.parts`; by default those usual for the spin kind.
     form : SpinForm, optional
-        Of the spin parts, where it needs more than H and S.
+        Of the spin parts. With `isotropic`, collinear systems are taken as spinors along z.
     bands : bool
         Keep what band energies need.
     memory_limit : float
@@ -294,6 +295,8 @@ class ReferenceData(Sequence[TrainingExample]):
         present = {z for summary in summaries for z in summary.numbers}
         self.basis = OrbitalBasis(tuple(e for e in basis.species if e.number in present))
         """Of the elements that occur."""
+        if parts is None and self.form.isotropic:
+            parts = ("P", "C")
         self.layout = BlockLayout(self.basis, next(iter(spins)), parts)
         self.form.check(self.layout)
         self.summaries: tuple[StructureSummary, ...] = tuple(summaries)
@@ -309,7 +312,11 @@ class ReferenceData(Sequence[TrainingExample]):
         return f"system {index}" if isinstance(source, LCAOSystem) else Path(source).name
 
     def system(self, index: int) -> LCAOSystem:
-        """The reference system itself."""
+        """The reference system itself, with spinors where the form of the spin parts has them."""
+        system = self._read_one(index)
+        return to_spinor(system) if self.form.isotropic else system
+
+    def _read_one(self, index: int) -> LCAOSystem:
         source = self._sources[index]
         if isinstance(source, LCAOSystem):
             return source

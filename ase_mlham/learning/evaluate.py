@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_mlham.core import LCAOSystem
+from ase_mlham.core.spin_space import to_spinor
 from ase_mlham.errors import DomainError
 from ase_mlham.learning.dataset import onto_basis, with_mulliken_moments
 from ase_mlham.learning.domain import DomainWarning, OnUnknown
@@ -189,6 +190,9 @@ def evaluate(
         name, reference = entry if isinstance(entry, tuple) else (f"structure {number}", entry)
         if getattr(model, "sees_moments", False) and reference.structure.moments is None:
             reference = with_mulliken_moments(reference)
+        form = getattr(model, "form", None)
+        if form is not None and form.isotropic:
+            reference = to_spinor(reference)
         with warnings.catch_warnings():
             # what it says is in system.warnings
             warnings.simplefilter("ignore", DomainWarning)

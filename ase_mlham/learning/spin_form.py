@@ -41,8 +41,9 @@ class SpinForm:
     fields : int
         Such fields, each with blocks of its own. One is the published form.
     isotropic : bool
-        J and A are numbers, as without spin-orbit coupling: moments that are turned alone then turn
-        the spin of H with them, exactly. Always so for collinear spin.
+        J and A are numbers, as without spin-orbit coupling: moments that are turned alone turn the
+        spin of H with them, exactly. A model of this form learns from collinear calculations and
+        predicts for moments of any directions.
     separate : bool
         One network for P and one for the other parts, so that P can come from a model without spin
         and stay as it is.

@@ -210,6 +210,7 @@ class TargetTransform(nn.Module):
             ("harmonic_of", harmonic),
             ("natural", natural),
             ("channel_of", layout.channel_of),
+            ("tied", self._tied(form)),
             ("reverse_index", reverse_index),
             ("reverse_sign", reverse_sign),
         ):
@@ -218,6 +219,20 @@ class TargetTransform(nn.Module):
     def to_config(self) -> dict[str, object]:
         """Plain values from which an empty transform is made again."""
         return {"config": asdict(self.config), "cutoff": self.cutoff}
+
+    def _tied(self, form: SpinForm | None) -> NDArray[np.int64]:
+        """Of each channel, the first of those with which it shares its scale: (n_channels,).
+
+        Products of a block and a spin vector stay such products, and spin space turns by itself.
+        """
+        out, first = np.arange(self.layout.n_channels), dict[tuple[int, int, int], int]()
+        if form is None or form.exchange != "heisenberg":
+            return out
+        channels = [c for entries in self.layout.channels for c in entries]
+        for n, c in enumerate(channels):
+            if self.layout.parts[c.part].name == "C":
+                out[n] = first.setdefault((c.a, c.b, c.K), n)
+        return out
 
     def _made(self, channel: Channel) -> bool:
         """Whether a channel is made of strengths and angular momenta."""
@@ -514,6 +529,10 @@ class TargetTransform(nn.Module):
             ones = torch.ones(len(bins), dtype=torch.float64)
             self.histogram.index_put_((a, b, bins), ones, accumulate=True)
             self.histogram.index_put_((b, a, bins), ones, accumulate=True)
+        squares, components, onsite = (
+            part.new_zeros(part.shape).index_add_(-1, self.tied, part)[..., self.tied]
+            for part in (squares, components, onsite)
+        )
         floor = 1e-6
         self.offsite_scale.copy_(bin_scales(squares, counts[:, None] * components, floor))
         self.onsite_scale.copy_(torch.sqrt(onsite / (n_atoms * components)).clamp(min=floor))
