@@ -199,7 +199,9 @@ def plot_bands(
                 columnspacing=1.2,
             )
         if title:
-            axes.set_title(title, fontsize=9, loc="left")
+            legend = axes.get_legend()
+            two_rows = legend is not None and len(legend.get_texts()) > 2
+            axes.set_title(title, fontsize=9, loc="left", pad=30.0 if two_rows else None)
         if dos is None:
             return axes
         draw_dos(made[1], dos, zero, emin, emax, vertical=True)

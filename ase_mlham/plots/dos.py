@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_mlham.errors import InputError
-from ase_mlham.plots.style import COLOURS, STYLE, new_axes
+from ase_mlham.plots.style import COLOURS, DOWN, STYLE, UP, new_axes
 
 if TYPE_CHECKING:
     from ase.spectrum.doscollection import GridDOSCollection
@@ -71,8 +71,10 @@ def draw_dos(
     several = len(curves) > 1
     total = {s: np.zeros(len(e)) for s in ((1, -1) if polarised else (1,))}
     for n, (name, values) in enumerate(curves.items()):
-        colour = COLOURS[n % len(COLOURS)] if several else "0.25"
         for sign, raw in values.items():
+            # up and down as in the bands beside it; the colours of projections mean other things
+            alone = (UP if sign > 0 else DOWN) if polarised else "0.25"
+            colour = COLOURS[n % len(COLOURS)] if several else alone
             curve = sign * raw[inside]
             base = total[sign].copy() if stacked else np.zeros(len(e))
             total[sign] += curve
@@ -110,6 +112,11 @@ def draw_dos(
         axes.set_ylabel("DOS (electrons/eV)")
     if polarised:
         (axes.axvline if vertical else axes.axhline)(0.0, color="0.3", linewidth=0.5)
+        if not vertical:
+            for place, side, spin in ((0.97, "top", "up"), (0.03, "bottom", "down")):
+                axes.text(
+                    0.02, place, f"spin {spin}", transform=axes.transAxes, va=side, fontsize=8
+                )
     if several:
         axes.legend(
             loc="upper right" if vertical else "best",

@@ -17,7 +17,7 @@ from ase.spectrum.doscollection import GridDOSCollection
 from ase_mlham.errors import InputError
 from ase_mlham.plots.bands import plot_bands
 from ase_mlham.plots.dos import plot_dos
-from ase_mlham.plots.style import label, save
+from ase_mlham.plots.style import DOWN, UP, label, save
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +93,14 @@ def test_spin_channels_have_names() -> None:
     assert names == {"spin up", "spin down"}
 
 
+def test_four_names_leave_room_for_the_title() -> None:
+    axes = plot_bands(silicon(spins=2), compare=silicon(spins=2), title="a magnet")
+    axes.figure.canvas.draw()
+    box = axes.get_legend().get_window_extent()
+    # both are above the frame; the title of the left lies over the names
+    assert axes._left_title.get_window_extent().y0 >= box.y1 - 1
+
+
 def test_density_beside_the_bands_shares_their_window(tmp_path) -> None:
     left, right = plot_bands(silicon(shift=2.0), dos=dos(2.0), emin=-3, emax=3)
     assert left.get_ylim() == right.get_ylim() == (-3, 3)
@@ -109,6 +117,10 @@ def test_spin_down_is_drawn_downwards() -> None:
     lows = sorted(y.min() for _, y in drawn(axes))
     assert lows[0] == pytest.approx(-1, abs=1e-6)
     assert axes.get_ylim()[0] == -axes.get_ylim()[1]
+    # in the colours of the bands, and said in words
+    colours = {line.get_color() for line in axes.lines if len(line.get_xdata()) > 2}
+    assert colours == {UP, DOWN}
+    assert [text.get_text() for text in axes.texts] == ["spin up", "spin down"]
 
 
 def test_stack_ends_at_the_total() -> None:
