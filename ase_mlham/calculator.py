@@ -19,6 +19,7 @@ refused.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -48,8 +49,14 @@ if TYPE_CHECKING:
     from ase.spectrum.doscollection import GridDOSCollection
 
     from ase_mlham.electronic.gap import Gap
+    from ase_mlham.electronic.spin_texture import SpinTexture
 
-__all__ = ["CalculatorInputError", "MLHamiltonian", "PredictsHamiltonian"]
+__all__ = [
+    "CalculatorInputError",
+    "MLHamiltonian",
+    "PredictsHamiltonian",
+    "mention_ignored_moments",
+]
 
 Value = TypeVar("Value")
 
@@ -73,6 +80,35 @@ class PredictsHamiltonian(Protocol):
     def predict(self, atoms: Atoms, *, on_unknown: Literal["error", "warn"]) -> LCAOSystem:
         """H and S of a structure."""
         ...
+
+
+def mention_ignored_moments(
+    system: LCAOSystem, model: PredictsHamiltonian, atoms: Atoms
+) -> LCAOSystem:
+    """The system, with a reservation if atoms have moments and the model did not look at them.
+
+    Moments are often left over from another calculation, so this is a `DomainWarning` and no error.
+
+    Parameters
+    ----------
+    system : LCAOSystem
+        What the model predicted for the atoms.
+    model : PredictsHamiltonian
+        The model.
+    atoms : ase.Atoms
+        With `initial_magmoms`, or without.
+    """
+    if getattr(model, "sees_moments", False) or not atoms.get_initial_magnetic_moments().any():
+        return system
+    from ase_mlham.learning.domain import DomainWarning
+
+    text = (
+        "the atoms have magnetic moments, but the model was not trained on any: H is predicted as "
+        "if there were none"
+    )
+    name = getattr(model, "name", model.identity)
+    warnings.warn(f"model {name!r}: {text}", DomainWarning, stacklevel=3)
+    return system.replace(warnings=(*system.warnings, text))
 
 
 class _Recent:
@@ -271,6 +307,9 @@ class MLHamiltonian(ase_calculator.Calculator):
     def system(self, atoms: Atoms | None = None) -> LCAOSystem:
         """Predicted system of a structure, with `charge` taken from its electrons.
 
+        Initial magnetic moments are what a magnetic model predicts for, vectors too if it is a
+        spinor model; one that sees no moments ignores them, with a `DomainWarning`.
+
         Parameters
         ----------
         atoms : ase.Atoms, optional
@@ -282,6 +321,7 @@ class MLHamiltonian(ase_calculator.Calculator):
             self._structure_key(atoms),
             lambda: self.model.predict(atoms, on_unknown=self.parameters.on_unknown),
         )
+        neutral = mention_ignored_moments(neutral, self.model, atoms)
         return neutral.replace(n_electrons=neutral.n_electrons - charge) if charge else neutral
 
     def hamiltonian(self, atoms: Atoms | None = None) -> tuple[BlockMatrix, BlockMatrix]:
@@ -294,6 +334,8 @@ class MLHamiltonian(ase_calculator.Calculator):
         # exact bytes: a rounded key would answer for another structure
         arrays = [atoms.numbers, atoms.positions, np.asarray(atoms.cell), atoms.pbc]
         if getattr(self.model, "sees_moments", False):
+            # none at all is refused, and is not the same as zeros
+            arrays.append(np.array(atoms.has("initial_magmoms")))
             arrays.append(atoms.get_initial_magnetic_moments())
         return (
             self.model.identity,
@@ -424,6 +466,39 @@ class MLHamiltonian(ase_calculator.Calculator):
             overlap_floor=p.overlap_floor,
             solver=p.solver,
             **options,
+        )
+
+    def spin_texture(
+        self, kpts: Any = None, bands: Sequence[int] | None = None, *, atoms: Atoms | None = None
+    ) -> SpinTexture:
+        """Spin expectation values of states, see `ase_mlham.electronic.spin_texture.spin_texture`.
+
+        Parameters
+        ----------
+        kpts : as for `k_points`
+            Points, a mesh, or a path; the mesh of the calculator if not given.
+        bands : sequence of int, optional
+            Which bands, counted from 0; all by default.
+
+        Returns
+        -------
+        SpinTexture
+            Its `spin`, (n_spin, n_k, n_bands, 3), holds <sigma> = <S> / (hbar / 2) along x, y, z.
+
+        Raises
+        ------
+        InputError
+            The model predicts no spin.
+        """
+        from ase_mlham.electronic.spin_texture import spin_texture
+
+        p = self.parameters
+        return spin_texture(
+            self.system(atoms),
+            self._mesh if kpts is None else kpts,
+            bands,
+            overlap_floor=p.overlap_floor,
+            solver=p.solver,
         )
 
     # ------------------------------------------------------------------ ASE's electronic getters

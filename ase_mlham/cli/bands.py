@@ -41,6 +41,7 @@ examples:
   mlham bands silicon.scfout --path GXWKL --emin -6 --emax 6 -o bands.pdf
   mlham bands POSCAR --model trained.mlham --json bands.json
   mlham bands silicon.scfout --compare sige -o comparison.png
+  mlham bands iron.cif --model magnetic.mlham --moments Fe=2.2
   mlham bands strained.cif --eps 1e-2 -k 8,8,8
 
 The zero of energy is the Fermi level, for an insulator the middle of the gap. The JSON file is

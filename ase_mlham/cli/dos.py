@@ -39,6 +39,7 @@ examples:
   mlham dos silicon.cif
   mlham dos silicon.scfout --project shell -k 12,12,12 -o dos.pdf
   mlham dos POSCAR --project element --emin -5 --emax 5 -o dos.csv
+  mlham dos iron.cif --model magnetic.mlham --moments Fe=2.2
   mlham dos H.h5 --width 0.1 -o dos.json
 
 The zero of energy is the Fermi level, for an insulator the middle of the gap.

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from ase_mlham.cli.moments import describe_moments, describe_spin, is_magnetic, moments_table
 from ase_mlham.cli.output import write_json
 from ase_mlham.cli.sampling import add_solver, announce, parse_kpts, refuse_collapse, solver_options
 from ase_mlham.cli.source import add_source, open_system
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ase_mlham.core import LCAOSystem
 
 __all__ = ["add_arguments", "run"]
 
@@ -18,8 +26,11 @@ examples:
   mlham gap silicon.cif
   mlham gap silicon.scfout -k 12,12,12
   mlham gap POSCAR --model trained.mlham --json gap.json
+  mlham gap iron.cif --model magnetic.mlham --moments Fe=2.2
 
 Edges are searched on the mesh, along the path of the lattice, and in small cells between them.
+Of a magnetic system the gaps of both spin channels are printed, and the Mulliken moments of the
+filled states, beside the moments of the structure: those that a model predicted for, or a file has.
 """
     add_source(parser)
     add_solver(parser)
@@ -36,10 +47,31 @@ def run(options: argparse.Namespace) -> int:
     announce(system, len(mesh_of(system, kpts)))
     found = gap(system, kpts, **solver_options(options))
     refuse_collapse(found.warnings, options)
+    moments = _moments(system, kpts, options) if is_magnetic(system) else None
     if options.json:
-        write_json(options.json, {**found.to_dict(), "source": system.source})
+        facts = {**found.to_dict(), "source": system.source, "spin": system.spin.value}
+        if moments is not None:
+            facts["moments"] = describe_moments(replace(system.structure, moments=moments))
+            facts["moments of the structure"] = describe_moments(system.structure) or None
+        write_json(options.json, facts)
     if options.json != "-":
         print(f"{options.file} ({system.source})")
         print(found)
         print(f"{'Fermi level':24s}{found.fermi_level:9.3f} eV")
+        print(f"{'spin':24s}{describe_spin(system)}")
+        if moments is not None:
+            stated = "given" if "model" in system.provenance else "in file"
+            columns = {"moment": moments, stated: system.structure.moments}
+            print(f"moments (Bohr magnetons)\n{moments_table(system.structure, columns)}")
     return 0
+
+
+def _moments(system: LCAOSystem, kpts: Any, options: argparse.Namespace) -> NDArray:
+    """Mulliken moments of the filled states, (n_atoms, 3) Bohr magnetons."""
+    from ase_mlham.core import SpinKind
+    from ase_mlham.electronic.charges import charges
+    from ase_mlham.electronic.fermi import mesh_of
+
+    points = mesh_of(system, kpts, reduce=system.spin is not SpinKind.SPINOR)
+    announce(system, len(points), vectors=True)
+    return charges(system, points, **solver_options(options)).moments

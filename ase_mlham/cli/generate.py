@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from dataclasses import fields
 from typing import Any
 
+from ase_mlham.cli.moments import parse_moments
 from ase_mlham.cli.source import read_images
 from ase_mlham.errors import InputError
 from ase_mlham.hooks import load, registered
 
-__all__ = ["add_arguments", "parse_moments", "parse_settings", "run"]
+__all__ = ["add_arguments", "parse_settings", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,32 +86,6 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     return out
 
 
-def parse_moments(words: list[str]) -> dict[str, float]:
-    """Moments from "Fe=3" or "Fe=3,O=-1" words.
-
-    Raises
-    ------
-    InputError
-        A word is not of this form, or an element is named twice.
-    """
-    out: dict[str, float] = {}
-    for pair in ",".join(words).split(",") if words else []:
-        element, sign, value = (part.strip() for part in pair.partition("="))
-        try:
-            moment = float(value)
-        except ValueError:
-            moment = float("nan")
-        if not (element and sign and math.isfinite(moment)):
-            raise InputError(
-                f"--moments {pair}: expected an element and a number of Bohr magnetons, for "
-                "example --moments Fe=3"
-            )
-        if element in out:
-            raise InputError(f"--moments: {element} is given twice")
-        out[element] = moment
-    return out
-
-
 def run(options: argparse.Namespace) -> int:
     """Compute, write, report."""
     from ase_mlham.engines import generate
@@ -119,7 +93,8 @@ def run(options: argparse.Namespace) -> int:
     from ase_mlham.formats import write_system
     from ase_mlham.progress import track
 
-    values, moments = parse_settings(options.set), parse_moments(options.moments)
+    values = parse_settings(options.set)
+    moments = parse_moments(options.moments).numbers_by_element()
     make_settings(options.engine, values)
     if options.workers < 1:
         raise InputError(f"--workers {options.workers}: at least one is needed")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_mlham.cli.moments import SHOWN_ATOMS, describe_moments
 from ase_mlham.cli.output import write_json
 from ase_mlham.cli.source import MODEL_SUFFIX, format_of, read_file, read_images
 
@@ -57,10 +58,28 @@ def print_facts(facts: Mapping[str, Any], indent: str = "") -> None:
             print(f"{indent}{name}")
             print_facts(value, indent + "  ")
         elif isinstance(value, list):
-            print(f"{indent}{name:<22} {', '.join(map(str, value)) or '-'}")
+            print(f"{indent}{name:<22} {', '.join(_items(value)) or '-'}")
         else:
             shown = f"{value:.6g}" if isinstance(value, float) else value
             print(f"{indent}{name:<22} {'-' if shown is None else shown}")
+
+
+def _items(values: list[Any]) -> list[str]:
+    """Members of a list; of many numbers or vectors, the first of them."""
+    if len(values) <= SHOWN_ATOMS or isinstance(values[0], str):
+        return [str(value) for value in values]
+    return [*map(str, values[:SHOWN_ATOMS]), f"... ({len(values)} in all; --json has them)"]
+
+
+def _moments(structure: Structure) -> dict[str, Any]:
+    """Moments that a structure carries, if it does."""
+    import numpy as np
+
+    facts = describe_moments(structure)
+    for name in {"total", "atoms"} & facts.keys():
+        # -0.0 + 0.0 is 0.0
+        facts[name] = (np.round(facts[name], 4) + 0.0).tolist()
+    return {"moments": facts} if facts else {}
 
 
 def _structure(structure: Structure) -> dict[str, Any]:
@@ -75,6 +94,7 @@ def _structure(structure: Structure) -> dict[str, Any]:
         "periodic along": periodic or "nothing (a molecule)",
         "cell (Å)": [round(float(x), 4) for x in lengths],
         "angles (degrees)": [round(float(x), 2) for x in atoms.cell.angles()],
+        **_moments(structure),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ase_mlham.cli.moments import describe_spin, is_magnetic, moments_table
 from ase_mlham.cli.output import check_target
 from ase_mlham.cli.source import add_source, open_system, report
 
@@ -16,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 examples:
   mlham predict silicon.cif -o H.h5
   mlham predict POSCAR --model trained.mlham -o H.h5 --force
+  mlham predict iron.cif --model magnetic.mlham --moments Fe=2.2 -o H.h5
 
 Every other command reads the file that is written: mlham bands H.h5
 """
@@ -40,4 +42,9 @@ def run(options: argparse.Namespace) -> int:
         f"{target}: {system.structure.n_atoms} atoms, {system.n_orbitals} orbitals, "
         f"{pattern.n_blocks} blocks ({size(system.hamiltonian.nbytes)}) from {system.source}"
     )
+    print(f"spin: {describe_spin(system)}")
+    moments = system.structure.moments
+    if moments is not None and is_magnetic(system):
+        print("predicted for these moments (Bohr magnetons); those of its states: mlham gap")
+        print(moments_table(system.structure, {"given": moments}))
     return 0

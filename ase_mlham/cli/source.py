@@ -13,7 +13,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_mlham.errors import FormatError, InputError, ModelError
+from ase_mlham.cli.moments import GivenMoments, add_moments, parse_moments, set_moments
+from ase_mlham.errors import DomainError, FormatError, InputError, ModelError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -72,6 +73,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--molecule", action="store_true", help="a structure without a cell is meant to have none"
     )
+    add_moments(group)
     group.add_argument(
         "--device", default="auto", help="where the model runs: auto, cpu, cuda (default: auto)"
     )
@@ -105,9 +107,21 @@ def open_system(options: argparse.Namespace, *, force_model: bool = False) -> LC
     force_model : bool
         Predict even if the file has a Hamiltonian.
     """
+    # a mistyped option is refused before anything is read
+    moments = parse_moments(options.moments)
     if format_of(options.file) is None or options.model is not None or force_model:
         return predict(read_atoms(options), options)
+    # of two sources that are compared, the second may be a prediction
+    if moments and getattr(options, "compare", None) is None:
+        raise _moments_of_a_file(options.file)
     return read_file(options.file)
+
+
+def _moments_of_a_file(path: str | Path) -> InputError:
+    return InputError(
+        f"--moments: {path} has its own Hamiltonian, which moments given now do not change; leave "
+        "--moments out, or predict with a magnetic model: --model NAME"
+    )
 
 
 def open_other(name: str, first: LCAOSystem, options: argparse.Namespace) -> LCAOSystem:
@@ -116,10 +130,14 @@ def open_other(name: str, first: LCAOSystem, options: argparse.Namespace) -> LCA
     if path.suffix == MODEL_SUFFIX or not path.exists():
         # a name that is neither a file nor a model: say both
         try:
-            return predict(first.structure.to_atoms(), options, model=name)
+            # the atoms of a prediction have the moments already
+            given = GivenMoments({}) if "model" in first.provenance else None
+            return predict(first.structure.to_atoms(), options, name, given)
         except ModelError as error:
             raise ModelError(f"--compare {name}: there is no such file, and: {error}") from error
     if format_of(path) is not None:
+        if options.moments and "model" not in first.provenance:
+            raise _moments_of_a_file(path)
         return read_file(path)
     model = options.model or DEFAULT_MODEL
     return predict(read_structure(path, options.index, molecule=options.molecule), options, model)
@@ -213,18 +231,65 @@ def read_images(path: str | Path, index: int | None = None) -> list[Atoms]:
     return images if isinstance(images, list) else [images]
 
 
-def predict(atoms: Atoms, options: argparse.Namespace, model: str | None = None) -> LCAOSystem:
-    """What a model says of a structure."""
+def predict(
+    atoms: Atoms,
+    options: argparse.Namespace,
+    model: str | None = None,
+    moments: GivenMoments | None = None,
+) -> LCAOSystem:
+    """What a model says of a structure.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The structure.
+    options : argparse.Namespace
+        With the arguments of `add_model`.
+    model : str, optional
+        In place of that of the options.
+    moments : GivenMoments, optional
+        In place of those of the options.
+
+    Raises
+    ------
+    InputError
+        The moments do not fit the atoms, or the model does not see any.
+    DomainError
+        The model needs moments and there are none, or the structure is not for it.
+    """
+    from ase_mlham.calculator import mention_ignored_moments
     from ase_mlham.hooks import load
 
     name = model or options.model or DEFAULT_MODEL
     load_model = load("ase_mlham.learning.model:load_model")
     loaded: Any = load_model(name, device=options.device)
+    given = parse_moments(options.moments) if moments is None else moments
+    atoms = _with_moments(atoms, given, loaded, options.file)
     _announce(atoms, loaded)
     system: LCAOSystem = loaded.predict(
         atoms, on_unknown="warn" if options.outside_domain else "error"
     )
-    return system
+    return mention_ignored_moments(system, loaded, atoms)
+
+
+def _with_moments(atoms: Atoms, given: GivenMoments, model: Any, path: str) -> Atoms:
+    """The atoms with the moments of --moments, refused where they are useless or missing."""
+    if given:
+        # who asks for it expects it to matter; moments left in a file are another thing
+        if not model.sees_moments:
+            raise InputError(
+                f"--moments: model {model.name!r} was not trained on magnetic moments and predicts "
+                "the same with any; leave --moments out, or give a magnetic model"
+            )
+        return set_moments(atoms, given)
+    if model.sees_moments and not atoms.has("initial_magmoms"):
+        element = atoms.get_chemical_symbols()[0]
+        raise DomainError(
+            f"model {model.name!r} predicts magnetic Hamiltonians for given moments of the atoms, "
+            f"and {path} has none; give them, for example --moments {element}=1 "
+            f"({element}=0 for a structure without magnetism)"
+        )
+    return atoms
 
 
 def _announce(atoms: Atoms, model: Any) -> None:

@@ -111,9 +111,13 @@ class Gap:
         return not self.is_metal and self.direct - self.fundamental < 1e-4
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values that `from_dict` reads."""
+        """Plain JSON values that `from_dict` reads; an infinite gap is None."""
         out = asdict(self)
         out["is_metal"], out["is_direct"] = self.is_metal, self.is_direct
+        # JSON has no infinity
+        for record in (out, *out["channels"]):
+            for name in ("fundamental", "direct"):
+                record[name] = None if np.isinf(record[name]) else record[name]
         return out
 
     @classmethod
@@ -123,15 +127,23 @@ class Gap:
         def edge(value: Any) -> Edge | None:
             return None if value is None else Edge.from_dict(value)
 
+        def width(record: Mapping[str, Any], name: str) -> float:
+            return np.inf if record[name] is None else float(record[name])
+
         at = data["direct_k"]
         return cls(
-            fundamental=float(data["fundamental"]),
-            direct=float(data["direct"]),
+            fundamental=width(data, "fundamental"),
+            direct=width(data, "direct"),
             fermi_level=float(data["fermi_level"]),
             vbm=edge(data["vbm"]),
             cbm=edge(data["cbm"]),
             direct_k=None if at is None else (float(at[0]), float(at[1]), float(at[2])),
-            channels=tuple(ChannelGap(**channel) for channel in data["channels"]),
+            channels=tuple(
+                ChannelGap(
+                    str(channel["channel"]), width(channel, "fundamental"), width(channel, "direct")
+                )
+                for channel in data["channels"]
+            ),
             n_kpts=int(data["n_kpts"]),
             warnings=tuple(data["warnings"]),
         )

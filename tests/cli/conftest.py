@@ -36,6 +36,8 @@ BASIS = OrbitalBasis(
     )
 )
 SS, SP, PPS, PPP, P_ABOVE_S = -2.03, 2.55, 4.55, -1.09, 7.20
+EXCHANGE = 3.0
+"""eV by which a moment of one Bohr magneton lowers the states of its spin."""
 
 
 def hopping(vector: np.ndarray, n_a: int, n_b: int) -> np.ndarray:
@@ -50,8 +52,16 @@ def hopping(vector: np.ndarray, n_a: int, n_b: int) -> np.ndarray:
     return block[:n_a, :n_b]
 
 
-def tight_binding(atoms: Atoms, spin: SpinKind = SpinKind.NONE, split: float = 0.0) -> LCAOSystem:
-    """System of an `ase.Atoms`; `split` is the exchange field along z, eV."""
+def tight_binding(
+    atoms: Atoms,
+    spin: SpinKind = SpinKind.NONE,
+    split: float = 0.0,
+    moments: np.ndarray | None = None,
+) -> LCAOSystem:
+    """System of an `ase.Atoms`.
+
+    `split` is the exchange field along z, eV; `moments` (n_atoms, 3) give each atom its own.
+    """
     structure = Structure.from_atoms(atoms)
     species = BASIS.species_index(structure.numbers)
     pattern = BlockPattern.from_cutoffs(
@@ -69,6 +79,9 @@ def tight_binding(atoms: Atoms, spin: SpinKind = SpinKind.NONE, split: float = 0
                 unit[0, block] = np.eye(n_a)
                 if spin is not SpinKind.NONE:
                     array[-1, block] = split * np.eye(n_a)
+                if moments is not None:
+                    field = -EXCHANGE * moments[pattern.i[place]][-(spin.n_components - 1) :]
+                    array[1:, block] = field[:, None, None] * np.eye(n_a)
             else:
                 array[0, block] = hopping(vectors[place], n_a, n_b)
         if spin is SpinKind.SPINOR:
@@ -91,6 +104,7 @@ class ToyModel:
 
     name = "toy"
     identity = "toy@1"
+    sees_moments = False
 
     def __init__(self, spin: SpinKind = SpinKind.NONE, split: float = 0.0):
         self.spin, self.split = spin, split
@@ -104,6 +118,38 @@ class ToyModel:
                 raise DomainError(f"atom {atom} ({symbol(number)}): toy covers H, Si")
         check_no_overlap(Structure.from_atoms(atoms))
         return tight_binding(atoms, self.spin, self.split)
+
+
+class MagneticToy(ToyModel):
+    """Predicts for given moments: each atom has an exchange field along its own."""
+
+    name = "magnet"
+    identity = "magnet@1"
+    sees_moments = True
+
+    def predict(self, atoms: Atoms, *, on_unknown: str = "error") -> LCAOSystem:
+        self.calls += 1
+        moments = Structure.from_atoms(atoms).moments
+        if moments is None:
+            raise DomainError("magnet needs moments")
+        system = tight_binding(atoms, self.spin, moments=moments)
+        return system.replace(provenance={**system.provenance, "model": "magnet"})
+
+
+@pytest.fixture
+def magnet() -> MagneticToy:
+    return MagneticToy(SpinKind.COLLINEAR)
+
+
+@pytest.fixture
+def named_model(monkeypatch):
+    """Call it with a model to have the commands find that one, whatever name they are given."""
+    model = pytest.importorskip("ase_mlham.learning.model")
+
+    def call(found: ToyModel) -> None:
+        monkeypatch.setattr(model, "load_model", lambda name, **_: found)
+
+    return call
 
 
 @pytest.fixture
@@ -136,26 +182,39 @@ def gaussian_basis() -> OrbitalBasis:
     )
 
 
-@pytest.fixture(scope="session")
-def model_file(tmp_path_factory) -> str:
+def untrained_file(folder: Path, spin: SpinKind = SpinKind.NONE) -> str:
     """A real `.mlham` file, of the smallest family, with weights that were never trained."""
     pytest.importorskip("torch", reason="models need torch: pip install 'ase-mlham[models]'")
     from ase_mlham import hooks
+    from ase_mlham.learning.family import make_network
     from ase_mlham.learning.layout import BlockLayout
     from ase_mlham.learning.model import HamiltonianModel
 
     spec = hooks.find("model family", "pairwise")
     basis = gaussian_basis()
     config = hooks.load(spec.config)()
-    network = hooks.load(spec.module)(config, BlockLayout(basis))
+    network = make_network(spec, config, BlockLayout(basis, spin))
     atoms = bulk("Si", a=5.43)
     atoms.append("H")
     atoms.positions[-1] = (2.7, 2.7, 0.5)
+    atoms.set_initial_magnetic_moments([1.0, 1.0, 1.0])
     example = Structure.from_atoms(atoms)
-    model = HamiltonianModel.untrained(network, spec, config, basis, example=example)
-    path = tmp_path_factory.mktemp("models") / "tiny.mlham"
+    model = HamiltonianModel.untrained(network, spec, config, basis, example=example, spin=spin)
+    path = folder / "tiny.mlham"
     model.save(path)
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory) -> str:
+    """A model without spin."""
+    return untrained_file(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def magnetic_model_file(tmp_path_factory) -> str:
+    """A collinear model, which needs moments."""
+    return untrained_file(tmp_path_factory.mktemp("magnetic"), SpinKind.COLLINEAR)
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from ase.spectrum.band_structure import BandStructure, calculate_band_structure
 from ase_mlham import errors
 from ase_mlham.calculator import CalculatorInputError, MLHamiltonian
 from ase_mlham.core import SpinKind
+from ase_mlham.learning.domain import DomainWarning
 
 MESH = (4, 4, 4)
 
@@ -134,7 +135,7 @@ def test_getters_follow_the_live_atoms(toy, calc, silicon):
 def test_1_3_what_a_model_does_not_see_changes_nothing(toy, calc, silicon, name):
     calc.get_fermi_level()
     silicon.set_array(name, np.ones((2, 3) if name == "momenta" else 2))
-    silicon.set_initial_magnetic_moments([1.0, -1.0])
+    silicon.set_initial_charges([1.0, -1.0])
     calc.get_fermi_level()
     silicon.get_charges()
     assert toy.calls == 1
@@ -452,3 +453,56 @@ def test_domain_errors_come_through(model_file):
     gaas.calc = MLHamiltonian(model_file)
     with pytest.raises(errors.DomainError, match="Ga"):
         gaas.calc.get_fermi_level()
+
+
+# ---------------------------------------------------------------------- magnetic moments
+def test_a_magnetic_model_predicts_for_the_moments_of_the_atoms(magnet, chain):
+    chain.set_initial_magnetic_moments([1.0])
+    chain.calc = MLHamiltonian(magnet, kpts=(8, 1, 1))
+    assert chain.get_magnetic_moment() == pytest.approx(1.0)
+    np.testing.assert_allclose(chain.get_magnetic_moments(), [1.0])
+    chain.set_initial_magnetic_moments([-1.0])
+    assert chain.get_magnetic_moment() == pytest.approx(-1.0)
+    assert magnet.calls == 2
+
+
+def test_no_moments_are_not_zero_moments(magnet, chain):
+    chain.calc = MLHamiltonian(magnet, kpts=(8, 1, 1))
+    chain.set_initial_magnetic_moments([0.0])
+    chain.calc.get_fermi_level()
+    chain.set_initial_magnetic_moments(None)
+    with pytest.raises(errors.DomainError, match="needs moments"):
+        chain.calc.get_fermi_level()
+
+
+def test_moments_that_the_model_does_not_see_are_a_warning(toy, chain):
+    chain.calc = MLHamiltonian(toy, kpts=(8, 1, 1))
+    assert chain.calc.system().warnings == ()
+    chain.set_initial_magnetic_moments([1.0])
+    # the prediction is kept: the reservation comes with the atoms, and goes with them
+    with pytest.warns(DomainWarning, match="model 'toy': .* not trained on any"):
+        system = chain.calc.system()
+    assert any("not trained on any" in text for text in system.warnings)
+    chain.set_initial_magnetic_moments(None)
+    assert chain.calc.system().warnings == ()
+    assert toy.calls == 1
+
+
+def test_spins_of_states_follow_the_field(magnet, chain):
+    """One orbital in a field: the lower state along it, the upper one against it, at every k."""
+    magnet.spin = SpinKind.SPINOR
+    direction = np.array([0.48, 0.6, 0.64])
+    chain.set_initial_magnetic_moments(direction[None])
+    chain.calc = MLHamiltonian(magnet, kpts=(4, 1, 1))
+    found = chain.calc.spin_texture()
+    assert found.spin.shape == (1, 4, 2, 3)
+    np.testing.assert_allclose(found.spin[0, :, 0], np.tile(direction, (4, 1)), atol=1e-12)
+    np.testing.assert_allclose(found.spin[0, :, 1], np.tile(-direction, (4, 1)), atol=1e-12)
+    one = chain.calc.spin_texture([[0.1, 0, 0], [0.2, 0, 0]], bands=[1])
+    assert one.spin.shape == (1, 2, 1, 3)
+    np.testing.assert_allclose(chain.get_magnetic_moments(), direction[None], atol=1e-9)
+
+
+def test_no_spin_no_texture(calc):
+    with pytest.raises(errors.InputError, match="no spin texture"):
+        calc.spin_texture()

@@ -14,7 +14,6 @@ from ase.io import write
 from ase.spectrum.band_structure import BandStructure
 
 from ase_mlham.cli.main import main
-from ase_mlham.errors import InputError
 from ase_mlham.formats import read_system, write_system
 
 PNG = b"\x89PNG\r\n"
@@ -247,18 +246,6 @@ def test_generate_computes_and_resumes(here, capsys):
     assert "1 computed" in run(capsys, *arguments, "--moments", "H=1")
     (made,) = Path("magnet").glob("*.h5")
     assert read_system(made).structure.moments[0, 2] == pytest.approx(1, abs=1e-6)
-
-
-def test_moments_by_element():
-    from ase_mlham.cli.generate import parse_moments
-
-    assert parse_moments([]) == {}
-    assert parse_moments(["Fe=3", "O=-1, Ni=1.5"]) == {"Fe": 3.0, "O": -1.0, "Ni": 1.5}
-    with pytest.raises(InputError, match="Fe is given twice"):
-        parse_moments(["Fe=3,Fe=2"])
-    for word in ("Fe", "=3", "Fe=up", "Fe=nan", "Fe=3,"):
-        with pytest.raises(InputError, match="expected an element and a number"):
-            parse_moments([word])
 
 
 @pytest.mark.slow

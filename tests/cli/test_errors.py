@@ -362,6 +362,57 @@ def bad_comparison(toy, **_):
     return ["bands", native_file(toy), "--compare", "absent"]
 
 
+# ---------------------------------------------------------------------- spin and moments
+@case
+def moments_missing(magnetic_model_file, **_):
+    return ["gap", silicon_file(), "--model", magnetic_model_file]
+
+
+@case
+def moments_not_seen(model_file, **_):
+    return ["gap", silicon_file(), "--model", model_file, "--moments", "Si=1"]
+
+
+@case
+def moments_off_axis(magnetic_model_file, **_):
+    return ["gap", silicon_file(), "--model", magnetic_model_file, "--moments", "Si=1:0:0"]
+
+
+@case
+def moments_of_a_file(toy, **_):
+    return ["gap", native_file(toy), "--moments", "Si=1"]
+
+
+@case
+def moments_without_number(**_):
+    return ["dos", silicon_file(), "--moments", "Fe"]
+
+
+@case
+def moments_twice(**_):
+    return ["generate", silicon_file(), "-o", "data", "--moments", "Fe=3", "--moments", "Fe=2"]
+
+
+@case
+def moments_in_two_ways(**_):
+    return ["bands", silicon_file(), "--moments", "Si=1,1"]
+
+
+@case
+def moments_of_another_element(magnetic_model_file, **_):
+    return ["gap", silicon_file(), "--model", magnetic_model_file, "--moments", "Fe=3"]
+
+
+@case
+def moments_of_other_atoms(magnetic_model_file, **_):
+    return ["gap", silicon_file(), "--model", magnetic_model_file, "--moments", "1,1,1"]
+
+
+@case
+def moments_of_a_set(**_):
+    return ["generate", silicon_file(), "-o", "data", "--moments", "1,1"]
+
+
 # ---------------------------------------------------------------------- data and training
 @case
 def unknown_engine(**_):
@@ -381,11 +432,6 @@ def bad_setting(**_):
 @case
 def setting_without_value(**_):
     return ["generate", silicon_file(), "-o", "data", "--set", "kpts"]
-
-
-@case
-def moments_without_number(**_):
-    return ["generate", silicon_file(), "-o", "data", "--moments", "Fe"]
 
 
 @case
@@ -447,7 +493,7 @@ def test_message_and_exit_code(name, tmp_path, monkeypatch, capsys, toy, request
     message, code = rows()[name]
     monkeypatch.chdir(tmp_path)
     wanted = {"toy": toy, "monkeypatch": monkeypatch}
-    for fixture in ("model_file", "install"):
+    for fixture in ("model_file", "magnetic_model_file", "install"):
         if fixture in signature(CASES[name]).parameters:
             wanted[fixture] = request.getfixturevalue(fixture)
     arguments = CASES[name](**wanted)

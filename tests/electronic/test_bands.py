@@ -87,13 +87,17 @@ def test_massive_honeycomb_has_a_direct_gap_at_k(honeycomb) -> None:
 
 def test_gap_survives_its_dictionary(honeycomb) -> None:
     import json
+    from dataclasses import replace
 
-    from ase_mlham.electronic.gap import Gap
+    from ase_mlham.electronic.gap import ChannelGap, Gap
 
     for mass in (0.0, 0.35):
         found = mh.gap(honeycomb(mass=mass), kpts=(6, 6, 1))
         assert Gap.from_dict(json.loads(json.dumps(found.to_dict()))) == found
         assert ("metal" in str(found)) == (mass == 0)
+    # strict JSON knows no infinity, which is the gap of a channel that is empty
+    empty = replace(found, channels=(ChannelGap("down", np.inf, np.inf),))
+    assert Gap.from_dict(json.loads(json.dumps(empty.to_dict(), allow_nan=False))) == empty
 
 
 def test_ill_conditioned_overlap_is_refused_by_name(chain) -> None:
