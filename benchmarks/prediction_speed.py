@@ -2,11 +2,13 @@
 
     python benchmarks/prediction_speed.py [--model sige] [--atoms 64 216 512 1000 1728]
     python benchmarks/prediction_speed.py --threads 1 2 --deeptb PYTHON
+    python benchmarks/prediction_speed.py --presets small paper universal
 
 Random alloys of silicon and germanium, zincblende cells of 5.54 Å, atoms shaken by 0.03 Å. Every
 row is a fresh process that loads the model, predicts 8 atoms once to warm up, and then repeats:
 median of CPU and wall time, largest memory of the process. With --deeptb the rows of
-`deeptb_speed.py` follow in the same run: DeePTB for silicon, H alone.
+`deeptb_speed.py` follow in the same run: DeePTB for silicon, H alone. With --presets the models are
+untrained ones of these sizes, in the orbitals of the model.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -47,7 +50,7 @@ def measured(model: str, atoms: int, threads: int, repeats: int) -> dict:
         wall.append(time.perf_counter() - started[1])
     pattern = system.hamiltonian.pattern
     return {
-        "name": model,
+        "name": Path(model).stem,
         "atoms": len(example),
         "threads": threads,
         "directed_pairs": int(2 * (pattern.n_blocks - pattern.onsite.sum())),
@@ -56,6 +59,26 @@ def measured(model: str, atoms: int, threads: int, repeats: int) -> dict:
         "wall": float(np.median(wall)),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+
+
+def untrained(preset: str, model: str, folder: Path) -> str:
+    """A model of a preset with random weights, in the orbitals and of the family of another."""
+    import torch
+    from overlap_speed import rattled
+
+    from ase_mlham import hooks, load_model
+    from ase_mlham.learning.family import make_network
+    from ase_mlham.learning.layout import BlockLayout
+    from ase_mlham.learning.model import HamiltonianModel
+
+    known = load_model(model)
+    spec = hooks.find("model family", known.file.family)
+    config = hooks.load(spec.config)(**spec.presets[preset])
+    torch.manual_seed(0)
+    network = make_network(spec, config, BlockLayout(known.basis))
+    path = folder / f"{preset}.mlham"
+    HamiltonianModel.untrained(network, spec, config, known.basis, example=rattled(1)).save(path)
+    return str(path)
 
 
 def row(found: dict) -> str:
@@ -89,6 +112,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--deeptb", metavar="PYTHON", help="interpreter that imports dptb")
+    parser.add_argument("--presets", nargs="+", default=[], help="untrained models of these sizes")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -97,15 +121,18 @@ def main() -> None:
         return
     print("| model | atoms | threads | directed pairs | CPU s | wall s | CPU ms an atom |", end="")
     print(" CPU µs a pair | peak MB |\n|" + " --- |" + " ---: |" * 8, flush=True)
-    for atoms in options.atoms:
-        for threads in options.threads:
-            size = ["--atoms", str(atoms), "--threads", str(threads)]
-            size += ["--repeats", str(options.repeats)]
-            own = [__file__, "--child", "--model", options.model, *size]
-            print(row(run(sys.executable, own, threads)), flush=True)
-            for channels in (32, 64) if options.deeptb else ():
-                peer = [str(HERE / "deeptb_speed.py"), "--channels", str(channels), *size]
-                print(row(run(options.deeptb, peer, threads)), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        models = [untrained(name, options.model, Path(folder)) for name in options.presets]
+        for atoms in options.atoms:
+            for threads in options.threads:
+                size = ["--atoms", str(atoms), "--threads", str(threads)]
+                size += ["--repeats", str(options.repeats)]
+                for model in models or [options.model]:
+                    own = [__file__, "--child", "--model", model, *size]
+                    print(row(run(sys.executable, own, threads)), flush=True)
+                for channels in (32, 64) if options.deeptb else ():
+                    peer = [str(HERE / "deeptb_speed.py"), "--channels", str(channels), *size]
+                    print(row(run(options.deeptb, peer, threads)), flush=True)
 
 
 if __name__ == "__main__":
