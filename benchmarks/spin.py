@@ -432,7 +432,7 @@ def symmetry(options: argparse.Namespace) -> int:
             failures += sum(result.status == "failed" for result in found)
             if all(result.status == "skipped" for result in found):
                 continue
-            values = ["–" if math.isnan(r.value) else f"{r.value:.0e}" for r in found]
+            values = [residual(result.value) for result in found]
             limit = max((r.limit for r in found if not math.isnan(r.limit)), default=math.nan)
             said = (CHECKS[name].__doc__ or "").strip().splitlines()[0]
             rows.append([name.replace("_", " "), said, *values, f"{limit:.0e}"])
@@ -440,6 +440,13 @@ def symmetry(options: argparse.Namespace) -> int:
         head = ["check", "what it says", *reports, "limit"]
         show(title, head, rows, markdown=options.markdown, texts=2)
     return 1 if failures else 0
+
+
+def residual(value: float) -> str:
+    """A deviation; none at all is told from round-off."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:.0e}" if value else "0"
 
 
 def setting(text: str) -> tuple[str, Any]:
