@@ -19,7 +19,7 @@ from ase_mlham.plots.style import DOWN, SOURCE, STYLE, UP, label
 
 mpl.use("Agg")
 
-DPI = 220  # pages are read on screens, and each picture is to stay below 150 kB
+DPI = 200  # pages are read on screens, and each picture is to stay below 150 kB
 REFERENCE: dict[str, Any] = {"color": "0.66", "linewidth": 1.7, "zorder": 2}
 PREDICTED: dict[str, Any] = {"linewidth": 0.7, "zorder": 3}
 
