@@ -144,7 +144,7 @@ def real_parts(values: NDArray, parts: Iterable[Part]) -> tuple[NDArray[np.float
 def to_components(values: NDArray[np.float64], parts: Iterable[Part], spin: SpinKind) -> NDArray:
     """Pauli components (n_components, ...) of real parts (n_real, ...); inverse of `real_parts`."""
     parts = tuple(parts)
-    if len(parts) == 1:
+    if spin is SpinKind.NONE:
         return values
     dtype = np.complex128 if any(part.imaginary for part in parts) else np.float64
     out = np.zeros((spin.n_components, *values.shape[1:]), dtype)

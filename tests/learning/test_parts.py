@@ -41,6 +41,15 @@ def test_real_parts_hold_everything(spin, seed):
     np.testing.assert_array_equal(to_components(real, parts, spin), values)
 
 
+@pytest.mark.parametrize("spin", list(SpinKind))
+def test_parts_that_are_not_there_are_zero(spin):
+    values = np.arange(6.0).reshape(1, 1, 2, 3)
+    whole = to_components(values, parts_of(spin, "P"), spin)
+    assert whole.shape == (spin.n_components, 1, 2, 3)
+    np.testing.assert_array_equal(whole[:1], values)
+    assert not whole[1:].any()
+
+
 def test_what_is_left_out_is_said():
     values = np.zeros((4, 1, 1, 1), complex)
     values[:, 0, 0, 0] = [1 + 0.25j, 2j, 3j, 0.5 + 4j]
