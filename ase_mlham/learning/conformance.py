@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ase_mlham.core import BlockMatrix, BlockPattern, OrbitalBasis, SpinKind, Structure
+from ase_mlham.core.spin import spin_blocks
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.core.transform import permuted, rotated_matrix, shifted, supercell
 from ase_mlham.integrals import overlap as overlap_of
@@ -366,6 +367,10 @@ def images(subject: Subject) -> Measurement:
     return _worst(measured)
 
 
+def _negative(moments: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    return None if moments is None else -moments
+
+
 def time_reversal(subject: Subject) -> Measurement:
     """Turning all moments round conjugates H and turns its spin; without any, spin is B alone."""
     if subject.layout.spin is SpinKind.NONE:
@@ -373,8 +378,7 @@ def time_reversal(subject: Subject) -> Measurement:
     measured = {}
     for probe, structure in _probes(subject).items():
         reference, size = subject.blocks(structure)
-        flipped = None if structure.moments is None else -structure.moments
-        found, _ = subject.blocks(replace(structure, moments=flipped))
+        found, _ = subject.blocks(replace(structure, moments=_negative(structure.moments)))
         worst = 0.0
         for a, b in zip(found.values, reference.values, strict=True):
             expected = b.conj().copy()
@@ -410,6 +414,42 @@ def moments(subject: Subject) -> Measurement:
         parts = Coefficients(*(part[:, odd] for part in output))
         smallest = min(smallest, _size(parts) / _size(output))
     return Measurement(1e-4 / max(smallest, 1e-300), 1.0, f"odd parts {smallest:.1g} of the whole")
+
+
+def collinear_flip(subject: Subject) -> Measurement:
+    """Turning collinear moments round exchanges up and down."""
+    if not subject.magnetic or subject.layout.spin is not SpinKind.COLLINEAR:
+        raise Skip("no collinear spin")
+    measured = {}
+    for probe, structure in _probes(subject).items():
+        reference, size = subject.blocks(structure)
+        found, _ = subject.blocks(replace(structure, moments=_negative(structure.moments)))
+        worst = 0.0
+        for a, b in zip(found.values, reference.values, strict=True):
+            up, down = b[0] + b[1], b[0] - b[1]
+            worst = max(worst, float(abs(a[0] + a[1] - down).max()))
+            worst = max(worst, float(abs(a[0] - a[1] - up).max()))
+        measured[probe] = worst / size
+    return _worst(measured)
+
+
+def kramers(subject: Subject) -> Measurement:
+    """Without moments, levels come in pairs where k and -k are the same."""
+    if subject.layout.spin is not SpinKind.SPINOR:
+        raise Skip("Hamiltonians without spinors")
+    measured = {}
+    for probe in ("crystal", "disordered"):
+        structure = _probes(subject)[probe]
+        if structure.moments is not None:
+            structure = replace(structure, moments=np.zeros_like(structure.moments))
+        matrix, size = subject.blocks(structure)
+        k = np.array([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.5, 0.5, 0.0]])
+        worst = 0.0
+        for components in matrix.at_k(k):
+            levels = np.linalg.eigvalsh(spin_blocks(components, SpinKind.SPINOR)[0])
+            worst = max(worst, float(abs(levels[::2] - levels[1::2]).max()))
+        measured[probe] = worst / size
+    return _worst(measured)
 
 
 def moments_turned(subject: Subject) -> Measurement:
@@ -692,6 +732,8 @@ CHECKS: Mapping[str, Callable[[Subject], Measurement]] = {
     "supercell": supercells,
     "images": images,
     "time_reversal": time_reversal,
+    "collinear_flip": collinear_flip,
+    "kramers": kramers,
     "spinless_limit": spinless_limit,
     "moments": moments,
     "moments_turned": moments_turned,

@@ -1,19 +1,22 @@
 """Node and edge features with both parities, and what acts on them degree by degree.
 
-A feature tensor is [n, (l_max + 1)^2, natural + other]: rows are (l, m) in the order of
-`real_harmonics`, the first columns have the natural parity (-1)^l, the last ones the other. Both
-are needed: the antisymmetric part of a p-p block is an axial vector, which polar features cannot
-make.
+A feature tensor is [n, size]: degree after degree, in each the orders m = -l..l of
+`real_harmonics`, and for each of them its channels: those of the natural parity (-1)^l first, then
+those of the other. Both are needed: the antisymmetric part of a p-p block is an axial vector, which
+polar features cannot make. Where all degrees have the same channels, the tensor can be viewed as
+[n, (l_max + 1)^2, natural + other].
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from ase_mlham.errors import ModelError
 
 __all__ = [
     "Channels",
@@ -21,40 +24,101 @@ __all__ = [
     "Gate",
     "IrrepLinear",
     "NormActivation",
-    "degree_of_row",
     "parity_signs",
 ]
 
 
-class Channels(NamedTuple):
-    """Columns of a feature tensor.
+@dataclass(frozen=True)
+class Channels:
+    """Channels of every degree and parity.
 
     Attributes
     ----------
-    natural : int
-        Channels of parity (-1)^l in every degree.
-    other : int
-        Channels of parity -(-1)^l in every degree.
+    natural : tuple of int
+        Channels of parity (-1)^l, for l = 0..l_max.
+    other : tuple of int
+        Channels of parity -(-1)^l.
+
+    Raises
+    ------
+    ModelError
+        Lengths differ, a number is negative, or there are no scalars.
     """
 
-    natural: int
-    other: int
+    natural: tuple[int, ...]
+    other: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.natural) != len(self.other):
+            raise ModelError(
+                f"channels of {len(self.natural)} degrees in the natural parity and of "
+                f"{len(self.other)} in the other; give both for the same degrees"
+            )
+        if min(*self.natural, *self.other) < 0 or self.natural[0] < 1:
+            raise ModelError(
+                f"channels {list(self.natural)} of the natural parity and {list(self.other)} of "
+                "the other; degree 0 needs at least one natural channel and no number is negative"
+            )
+
+    @classmethod
+    def even(cls, l_max: int, natural: int, other: int) -> Channels:
+        """The same channels in every degree."""
+        return cls((natural,) * (l_max + 1), (other,) * (l_max + 1))
 
     @property
-    def total(self) -> int:
-        """All columns."""
-        return self.natural + self.other
+    def is_even(self) -> bool:
+        """Whether all degrees have the same channels."""
+        return len(set(self.natural)) == len(set(self.other)) == 1
+
+    @property
+    def l_max(self) -> int:
+        """Largest degree."""
+        return len(self.natural) - 1
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """Channels of each degree."""
+        return tuple(a + b for a, b in zip(self.natural, self.other, strict=True))
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Columns of each degree."""
+        return tuple((2 * l + 1) * n for l, n in enumerate(self.totals))
+
+    @property
+    def size(self) -> int:
+        """Columns of a feature tensor."""
+        return sum(self.lengths)
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Columns of each part in the frame of an edge, see `frames.Frames`."""
+        orders = (sum(self.totals[m:]) for m in range(1, self.l_max + 1))
+        return (sum(self.natural), sum(self.other), *orders)
+
+    def degrees(self, x: Tensor) -> list[Tensor]:
+        """Views [n, 2 l + 1, channels] of the degrees of a feature tensor."""
+        return [
+            part.unflatten(1, (2 * l + 1, n))
+            for l, (part, n) in enumerate(zip(x.split(self.lengths, 1), self.totals, strict=True))
+        ]
 
 
-def degree_of_row(l_max: int) -> Tensor:
-    """Degree l of each row: ((l_max + 1)^2,) int64."""
-    return torch.tensor([l for l in range(l_max + 1) for _ in range(2 * l + 1)])
+def joined(degrees: Iterable[Tensor]) -> Tensor:
+    """The feature tensor of which `Channels.degrees` gives the views."""
+    return torch.cat([degree.flatten(1) for degree in degrees], 1)
 
 
-def parity_signs(l_max: int, channels: Channels) -> Tensor:
-    """What inversion does to features: (rows, channels) of +1 and -1."""
-    natural = 1.0 - 2.0 * (degree_of_row(l_max) % 2)[:, None]
-    return torch.cat([natural.expand(-1, channels.natural), -natural.expand(-1, channels.other)], 1)
+def parity_signs(channels: Channels) -> Tensor:
+    """What inversion does to features: (size,) of +1 and -1."""
+    return torch.tensor(
+        [
+            sign
+            for l, (a, b) in enumerate(zip(channels.natural, channels.other, strict=True))
+            for _ in range(2 * l + 1)
+            for sign in [(-1.0) ** l] * a + [-((-1.0) ** l)] * b
+        ]
+    )
 
 
 class IrrepLinear(nn.Module):
@@ -62,31 +126,45 @@ class IrrepLinear(nn.Module):
 
     Parameters
     ----------
-    l_max : int
-        Degrees of input and output.
     inputs, outputs : Channels
-        Columns.
+        Of the same degrees.
     """
 
-    def __init__(self, l_max: int, inputs: Channels, outputs: Channels) -> None:
+    def __init__(self, inputs: Channels, outputs: Channels) -> None:
         super().__init__()
         self.inputs = inputs
-        self.natural = nn.Parameter(
-            torch.randn(l_max + 1, inputs.natural, outputs.natural) / math.sqrt(inputs.natural)
+        self.natural = _weights(inputs.natural, outputs.natural)
+        self.other = _weights(inputs.other, outputs.other)
+        self.shapes = (
+            list(zip(inputs.natural, outputs.natural, strict=True)),
+            list(zip(inputs.other, outputs.other, strict=True)),
         )
-        self.other = nn.Parameter(
-            torch.randn(l_max + 1, inputs.other, outputs.other) / math.sqrt(max(inputs.other, 1))
-        )
-        self.register_buffer("degree", degree_of_row(l_max), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [n, rows, inputs] to [n, rows, outputs]."""
-        split = self.inputs.natural
-        rows = x.transpose(0, 1)
-        natural = torch.bmm(rows[..., :split], self.natural[self.degree])
-        other = torch.bmm(rows[..., split:], self.other[self.degree])
-        # contiguous: rows of the result are gathered many times
-        return torch.cat([natural.transpose(0, 1), other.transpose(0, 1)], 2)
+        """Map [n, size of inputs] to [n, size of outputs]."""
+        natural = _matrices(self.natural, self.shapes[0])
+        other = _matrices(self.other, self.shapes[1])
+        out = []
+        for degree, a, b in zip(self.inputs.degrees(x), natural, other, strict=True):
+            left, right = degree.split([len(a), len(b)], 2)
+            out.append(torch.cat([left @ a, right @ b], 2))
+        return joined(out)
+
+
+def _weights(n_in: Sequence[int], n_out: Sequence[int]) -> nn.Parameter:
+    """Matrices of all degrees: (l_max + 1, n_in, n_out), or one row if their shapes differ."""
+    lengths = torch.tensor([a * b for a, b in zip(n_in, n_out, strict=True)])
+    scales = torch.tensor([math.sqrt(max(a, 1)) for a in n_in]).repeat_interleave(lengths)
+    values = torch.randn(len(scales)) / scales
+    if len({*zip(n_in, n_out, strict=True)}) == 1:
+        values = values.view(len(n_in), n_in[0], n_out[0])
+    return nn.Parameter(values)
+
+
+def _matrices(weights: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """The matrix of each degree."""
+    parts = weights.flatten().split([a * b for a, b in shapes])
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 class Gate(nn.Module):
@@ -98,51 +176,69 @@ class Gate(nn.Module):
 
     Parameters
     ----------
-    l_max : int
-        Degrees.
     channels : Channels
-        Columns of input and output.
+        Of input and output.
     """
 
-    def __init__(self, l_max: int, channels: Channels) -> None:
+    def __init__(self, channels: Channels) -> None:
         super().__init__()
-        self.channels, self.n_degrees = channels, l_max + 1
-        self.linear = nn.Linear(channels.natural, self.n_degrees * channels.total)
-        self.register_buffer("degree", degree_of_row(l_max), persistent=False)
+        self.channels = channels
+        self.linear = nn.Linear(channels.natural[0], sum(channels.totals))
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as the input."""
-        invariants = x[:, 0, : self.channels.natural]
-        gates = torch.sigmoid(self.linear(invariants)).view(-1, self.n_degrees, self.channels.total)
-        return x * gates[:, self.degree] * 2.0
+        gates = 2.0 * torch.sigmoid(self.linear(x[:, : self.channels.natural[0]]))
+        factors = gates[:, None].split(self.channels.totals, 2)
+        return joined(a * b for a, b in zip(self.channels.degrees(x), factors, strict=True))
 
 
 class FrameGate(nn.Module):
     """Gate nonlinearity in the frame of an edge.
 
     There all natural channels with m = 0 are invariants, whatever their degree, and each may
-    scale all rows of any |m|.
+    scale all rows of any |m|. A factor belongs to a channel of an |m|, in all degrees that have
+    this channel.
 
     Parameters
     ----------
-    l_max : int
-        Degrees.
     channels : Channels
-        Columns of input and output.
+        Of input and output.
     """
 
-    def __init__(self, l_max: int, channels: Channels) -> None:
+    def __init__(self, channels: Channels) -> None:
         super().__init__()
-        self.l_max, self.channels = l_max, channels
-        self.linear = nn.Linear((l_max + 1) * channels.natural, (l_max + 1) * channels.total)
+        natural, other, orders = channels.natural, channels.other, range(1, channels.l_max + 1)
+        widths = [(max(natural), 0), (0, max(other))]
+        widths += [(max(natural[m:]), max(other[m:])) for m in orders]
+        self.parts, self.widths = channels.parts, [a + b for a, b in widths]
+        self.linear = nn.Linear(sum(natural), sum(self.widths))
+        columns: list[int] = []
+        start = 0
+        for part, (a, b) in enumerate(widths):
+            for l in range(max(part - 1, 0), channels.l_max + 1):
+                columns += range(start, start + min(a, natural[l]))
+                columns += range(start + a, start + a + min(b, other[l]))
+            start += a + b
+        self.is_even = channels.is_even
+        self.register_buffer("columns", torch.tensor(columns), persistent=False)
 
     def forward(self, parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Features in frames, one tensor for each |m|; same shapes as the input."""
-        n = len(parts[0])
-        invariants = parts[0][..., : self.channels.natural].reshape(n, -1)
-        gates = 2.0 * torch.sigmoid(self.linear(invariants))
-        factors = gates.view(n, self.l_max + 1, 1, self.channels.total).unbind(1)
-        return tuple(part * factor for part, factor in zip(parts, factors, strict=True))
+        """Features in frames, see `frames.Frames`; same shapes as the input."""
+        gates = 2.0 * torch.sigmoid(self.linear(parts[0].flatten(1)))
+        if self.is_even:
+            # every degree of a part is scaled alike: no need to repeat the factors
+            factors = gates.split(self.widths, 1)
+        else:
+            factors = gates.index_select(1, self.columns).split(self.parts, 1)
+        return tuple(_scaled(part, factor) for part, factor in zip(parts, factors, strict=True))
+
+
+def _scaled(part: Tensor, factor: Tensor) -> Tensor:
+    """A part [n, rows, columns] times factors of its first columns, repeated."""
+    n, rows, columns = part.shape
+    width = factor.shape[1]
+    repeated = part.reshape(n, rows, columns // max(width, 1), width)
+    return (repeated * factor[:, None, None]).view(part.shape)
 
 
 class NormActivation(nn.Module):
@@ -150,23 +246,24 @@ class NormActivation(nn.Module):
 
     Parameters
     ----------
-    l_max : int
-        Degrees.
     channels : Channels
-        Columns.
+        Of input and output.
     """
 
-    def __init__(self, l_max: int, channels: Channels) -> None:
+    def __init__(self, channels: Channels) -> None:
         super().__init__()
-        self.bias = nn.Parameter(torch.zeros(l_max + 1, channels.total))
-        self.slope = nn.Parameter(torch.ones(l_max + 1, channels.total))
-        self.register_buffer("degree", degree_of_row(l_max), persistent=False)
-        self.n_degrees = l_max + 1
+        self.channels = channels
+        n = sum(channels.totals)
+        shape = (channels.l_max + 1, channels.totals[0]) if channels.is_even else (n,)
+        self.bias = nn.Parameter(torch.zeros(shape))
+        self.slope = nn.Parameter(torch.ones(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as the input."""
-        squares = x.new_zeros(len(x), self.n_degrees, x.shape[2])
-        squares.index_add_(1, self.degree, x * x)
+        degrees = self.channels.degrees(x)
+        squares = torch.cat([degree.square().sum(1) for degree in degrees], 1)
         # smooth at zero, where the norm itself has a kink
         norm = torch.sqrt(squares + 0.01)
-        return x * torch.sigmoid(self.slope * norm + self.bias)[:, self.degree]
+        gates = torch.sigmoid(self.slope.flatten() * norm + self.bias.flatten())
+        factors = gates[:, None].split(self.channels.totals, 2)
+        return joined(a * b for a, b in zip(degrees, factors, strict=True))

@@ -1,4 +1,4 @@
-"""Linear maps in the frame of an edge: one dense matrix for each |m|.
+"""Linear maps in the frame of an edge: one dense matrix for each part.
 
 Equivalent to the sum over all tensor products of a feature with the harmonics of the edge (checked
 against e3nn in the tests), at a tenth of its cost.
@@ -22,68 +22,56 @@ class SO2Linear(nn.Module):
 
     Parameters
     ----------
-    l_in, l_out : int
-        Largest degrees.
     inputs, outputs : Channels
-        Columns.
+        Their largest degrees may differ.
     """
 
-    def __init__(self, l_in: int, inputs: Channels, l_out: int, outputs: Channels) -> None:
+    def __init__(self, inputs: Channels, outputs: Channels) -> None:
         super().__init__()
-        self.l_in, self.l_out, self.inputs, self.outputs = l_in, l_out, inputs, outputs
-        weights = []
-        for n_in, n_out in ((inputs.natural, outputs.natural), (inputs.other, outputs.other)):
-            fan = (l_in + 1) * n_in
-            weights.append(self._weight(fan, (l_out + 1) * n_out))
-        weights += [
-            self._weight((l_in + 1 - m) * inputs.total, (l_out + 1 - m) * outputs.total)
-            for m in range(1, min(l_in, l_out) + 1)
-        ]
-        self.weights = nn.ParameterList(weights)
+        self.inputs, self.outputs = inputs, outputs
+        self.weights = nn.ParameterList(
+            nn.Parameter(torch.randn(a, b) / math.sqrt(max(a, 1)))
+            for a, b in zip(inputs.parts, outputs.parts, strict=False)
+        )
+        natural, other, start = [], [], 0
+        for a, b in zip(inputs.natural, inputs.other, strict=True):
+            natural += range(start, start + a)
+            other += range(start + a, start + a + b)
+            start += a + b
+        self.register_buffer("by_parity", torch.tensor(natural + other), persistent=False)
 
     @staticmethod
-    def _weight(n_in: int, n_out: int) -> nn.Parameter:
-        return nn.Parameter(torch.randn(n_in, n_out) / math.sqrt(max(n_in, 1)))
+    def n_factors(inputs: Channels) -> int:
+        """Factors of the input that an edge may give, one for each channel of each (l, |m|)."""
+        return sum(inputs.parts)
 
-    def forward(self, parts: Sequence[Tensor], weights: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(self, parts: Sequence[Tensor], factors: Tensor | None = None) -> tuple[Tensor, ...]:
         """Map features in frames.
 
         Parameters
         ----------
-        parts : for each |m| <= l_in (n, rows, inputs)
+        parts : of (n, rows, columns of the inputs)
             As `Frames.into` gives them.
-        weights : (n, (l_in + 1) (l_in + 2) / 2 * inputs), optional
-            Factors of the input from the edge: for each |m| those of l = |m|..l_in, so that every
+        factors : (n, n_factors), optional
+            Factors of the input from the edge: for each |m| those of l = |m|..l_max, so that every
             pair (l, |m|) has its own function of distance.
 
         Returns
         -------
-        for each |m| <= l_out (n, rows, outputs)
+        parts of (n, rows, columns of the outputs)
         """
         n = len(parts[0])
-        if weights is not None:
-            sizes = [(self.l_in + 1 - m) * self.inputs.total for m in range(self.l_in + 1)]
-            parts = [
-                part.view(n, -1, self.l_in + 1 - m, self.inputs.total)
-                * factor.view(n, 1, -1, self.inputs.total)
-                for m, (part, factor) in enumerate(zip(parts, weights.split(sizes, 1), strict=True))
-            ]
-        out = [self._zero_order(parts[0].reshape(n, self.l_in + 1, -1))]
-        for m in range(1, self.l_out + 1):
-            rows = 2 * (self.l_out + 1 - m)
-            if m > self.l_in:
-                out.append(parts[0].new_zeros(n, rows, self.outputs.total))
-            else:
-                mixed = parts[m].reshape(2 * n, -1) @ self.weights[m + 1]
-                out.append(mixed.view(n, rows, self.outputs.total))
+        if factors is not None:
+            natural, other = self.inputs.parts[:2]
+            sizes = [natural + other, *self.inputs.parts[2:]]
+            zero, *rest = factors.split(sizes, 1)
+            zero = zero.index_select(1, self.by_parity)
+            split = (*zero.split([natural, other], 1), *rest)
+            parts = [part * factor[:, None] for part, factor in zip(parts, split, strict=True)]
+        out = []
+        for part, weight in zip(parts, self.weights, strict=False):
+            mixed = part.reshape(-1, part.shape[2]) @ weight
+            out.append(mixed.view(n, part.shape[1], weight.shape[1]))
+        # an order that no input has
+        out += [parts[0].new_zeros(n, 2, size) for size in self.outputs.parts[len(out) :]]
         return tuple(out)
-
-    def _zero_order(self, zero: Tensor) -> Tensor:
-        """The rows m = 0, where channels of different parity do not mix."""
-        n = len(zero)
-        natural, other = zero.split([self.inputs.natural, self.inputs.other], 2)
-        out = (natural.reshape(n, -1) @ self.weights[0]).view(n, self.l_out + 1, -1)
-        if not (self.inputs.other and self.outputs.other):
-            return nn.functional.pad(out, (0, self.outputs.other))
-        mixed = (other.reshape(n, -1) @ self.weights[1]).view(n, self.l_out + 1, -1)
-        return torch.cat([out, mixed], 2)
