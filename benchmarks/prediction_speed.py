@@ -67,9 +67,9 @@ def untrained(preset: str, model: str, folder: Path) -> str:
     from overlap_speed import rattled
 
     from ase_mlham import hooks, load_model
-    from ase_mlham.learning.family import make_network
     from ase_mlham.learning.layout import BlockLayout
     from ase_mlham.learning.model import HamiltonianModel
+    from ase_mlham.learning.networks import make_network
 
     known = load_model(model)
     spec = hooks.find("model family", known.file.family)

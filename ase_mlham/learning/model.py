@@ -77,8 +77,8 @@ class HamiltonianModel:
     ) -> None:
         import torch
 
-        from ase_mlham.learning.family import make_network
         from ase_mlham.learning.layout import BlockLayout
+        from ase_mlham.learning.networks import make_network
         from ase_mlham.learning.spin_form import SpinForm
         from ase_mlham.learning.targets import TargetConfig, TargetTransform
 

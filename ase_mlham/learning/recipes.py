@@ -405,7 +405,7 @@ def _family_config(spec: hooks.FamilySpec, choice: FamilyChoice) -> Any:
 def _fresh_network(spec: hooks.FamilySpec, family: Any, data: ReferenceData, seed: int) -> Any:
     import torch
 
-    from ase_mlham.learning.family import make_network
+    from ase_mlham.learning.networks import make_network
 
     torch.manual_seed(seed)
     return make_network(spec, family, data.layout, data.form)

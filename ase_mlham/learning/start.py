@@ -23,7 +23,7 @@ __all__ = ["begin_with"]
 
 _log = logging.getLogger(__name__)
 
-# modules that wrap a family's network: `family.MomentParity`, `nn.spin_heads.SpinHeads`
+# modules that wrap a family's network: `nn.moment_parity`, `nn.spin_heads`
 _WRAPPERS = re.compile(r"^(?:network\.|networks\.\d+\.)+")
 
 

@@ -25,8 +25,8 @@ from ase_mlham.core import GaussianRadial, OrbitalBasis, Shell, SpeciesBasis, Sp
 from ase_mlham.errors import PluginError
 from ase_mlham.learning.configuration import make_config
 from ase_mlham.learning.conformance import CHECKS, Measurement, Skip, Subject
-from ase_mlham.learning.family import make_network
 from ase_mlham.learning.layout import BlockLayout
+from ase_mlham.learning.networks import make_network
 from ase_mlham.learning.spin_form import SpinForm
 
 __all__ = ["CheckResult", "ConformanceReport", "check_family", "check_names", "probe_basis"]

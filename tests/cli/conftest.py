@@ -186,9 +186,9 @@ def untrained_file(folder: Path, spin: SpinKind = SpinKind.NONE) -> str:
     """A real `.mlham` file, of the smallest family, with weights that were never trained."""
     pytest.importorskip("torch", reason="models need torch: pip install 'ase-mlham[models]'")
     from ase_mlham import hooks
-    from ase_mlham.learning.family import make_network
     from ase_mlham.learning.layout import BlockLayout
     from ase_mlham.learning.model import HamiltonianModel
+    from ase_mlham.learning.networks import make_network
 
     spec = hooks.find("model family", "pairwise")
     basis = gaussian_basis()

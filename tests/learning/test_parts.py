@@ -16,9 +16,9 @@ from ase_mlham.core.spin import PAULI, spin_blocks, su2
 from ase_mlham.core.transform import orbital_rotation, rotated_matrix
 from ase_mlham.errors import DomainError, InputError
 from ase_mlham.learning.dataset import ReferenceData
-from ase_mlham.learning.family import make_network
 from ase_mlham.learning.layout import BlockLayout
 from ase_mlham.learning.model import HamiltonianModel
+from ase_mlham.learning.networks import make_network
 from ase_mlham.learning.parts import n_real, part_names, parts_of, real_parts, to_components
 from ase_mlham.learning.tensors import left_out, to_coefficients, to_matrix
 from ase_mlham.learning.testing import check_family, probe_basis

@@ -20,7 +20,7 @@ from ase_mlham.errors import InputError, ModelError
 from ase_mlham.learning.configuration import make_config
 from ase_mlham.learning.dataset import ReferenceData, with_mulliken_moments
 from ase_mlham.learning.domain import DomainWarning
-from ase_mlham.learning.family import Coefficients, make_network
+from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import build_graph
 from ase_mlham.learning.layout import BlockLayout
 from ase_mlham.learning.model import (
@@ -29,6 +29,7 @@ from ase_mlham.learning.model import (
     load_model,
     model_contents,
 )
+from ase_mlham.learning.networks import make_network
 from ase_mlham.learning.nn.spin_heads import SpinHeads
 from ase_mlham.learning.recipes import HamiltonianRecipe, train_hamiltonian
 from ase_mlham.learning.spin_form import (
