@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SpinOrbitStrength", "half_angular_momentum", "spin_orbit_rows"]
 
+_NOISE = 1e-5
+"""Norm of a block of <L> / 2 below which it counts as zero: files store S to some 1e-7, and
+what is left of B divided by that is no strength."""
+
 _RIDGE = 1e-6
 """Of the fitted functions of distance, relative to the data: most of them see all distances."""
 
@@ -36,6 +40,10 @@ def half_angular_momentum(
     layout: BlockLayout, structure: Structure, basis: OrbitalBasis, overlap: BlockMatrix
 ) -> Coefficients:
     """<L> / 2 in units of hbar, as coefficients of the part B: what xi in eV multiplies.
+
+    On site it is that of the angular parts of shells of one degree. The radial functions of an atom
+    are orthogonal, so <L> between unlike ones is zero, but the integral over xi(r) is not: it is
+    what the predicted number stands for.
 
     Parameters
     ----------
@@ -48,13 +56,39 @@ def half_angular_momentum(
     """
     from ase_mlham import integrals
 
-    momentum = integrals.angular_momentum(structure, basis, overlap=overlap)
+    angular = _angular_onsite(overlap, basis)
+    momentum = integrals.angular_momentum(structure, basis, overlap=angular)
     values = tuple(
         np.concatenate([np.zeros_like(array[:1]), 0.5 * array]) for array in momentum.values
     )
     whole = to_coefficients(layout, BlockMatrix(momentum.pattern, values))
     rows = spin_orbit_rows(layout)
-    return Coefficients(whole.onsite[:, rows], whole.offsite[:, rows])
+    shells = torch.from_numpy(_pairs_of_shells(layout))[rows]
+    return Coefficients(*(_without_noise(part[:, rows], shells) for part in whole))
+
+
+def _angular_onsite(overlap: BlockMatrix, basis: OrbitalBasis) -> BlockMatrix:
+    """S with the angular parts alone on site, where shells of one degree have overlap 1."""
+    pattern, values = overlap.pattern, []
+    for group, s in zip(pattern.groups, overlap.values, strict=True):
+        block = np.zeros(s.shape[2:])
+        bra, ket = basis.species[group.species_i], basis.species[group.species_j]
+        for l_i, first in zip(bra.l, bra.offsets[:-1], strict=True):
+            for l_j, second in zip(ket.l, ket.offsets[:-1], strict=True):
+                if l_i == l_j:
+                    m = np.arange(2 * l_i + 1)
+                    block[first + m, second + m] = 1.0
+        changed = s.copy()
+        changed[0, pattern.onsite[group.slice]] = block
+        values.append(changed)
+    return BlockMatrix(pattern, tuple(values))
+
+
+def _without_noise(values: Tensor, shells: Tensor) -> Tensor:
+    """<L> with zeros for pairs of shells where it is what rounding left of S."""
+    squares = values.new_zeros(len(values), int(shells.max()) + 1)
+    squares.index_add_(1, shells, values.square())
+    return values * (squares > _NOISE**2)[:, shells]
 
 
 def spin_orbit_rows(layout: BlockLayout) -> Tensor:
