@@ -202,7 +202,9 @@ class SpinOrbitStrength(nn.Module):
             for row, other in enumerate((l.onsite, b.onsite)):
                 onsite[row].index_add_(0, graph.species, self._sums(other, l.onsite))
         size = gram.diagonal(dim1=-2, dim2=-1).mean(-1)
-        ridge = (_RIDGE * size).clamp(min=1e-30)[..., None, None] * torch.eye(n)
+        # pairs of shells whose <L> is hardly there must not be given huge strengths
+        size = size.clamp(min=1e-6 * float(size.max()) + 1e-30)
+        ridge = _RIDGE * size[..., None, None] * torch.eye(n)
         self.tables.copy_(torch.linalg.solve(gram + ridge, right).transpose(-1, -2))
         self.onsite.copy_(onsite[1] / onsite[0].clamp(min=1e-30))
         self._fit_scales(examples)

@@ -42,6 +42,9 @@ __all__ = ["Crystal", "TargetConfig", "TargetTransform", "TrainingExample"]
 _PORTION = 2048
 """Pairs restored at once."""
 
+_ROUNDING = 1e-8
+"""Squares of features below this, relative to the largest, are zeros of single precision."""
+
 
 @dataclass(frozen=True)
 class TargetConfig:
@@ -477,11 +480,15 @@ class TargetTransform(nn.Module):
     def _solve_onsite(self, gram: Tensor, moment: Tensor) -> None:
         n_species = len(gram)
         size = gram.shape[-1]
+        diagonal = gram.diagonal(dim1=-2, dim2=-1)[..., :-1].mean(-1)
         for species in range(n_species):
             first = 0
+            # in a perfect crystal most degrees have features of rounding size, which must not be
+            # blown up to fit targets of that size
+            least = _ROUNDING * float(diagonal[species].max())
             for L, entries in enumerate(self.layout.channels):
                 matrix = gram[species, L]
-                scale = float(matrix.diagonal()[:-1].mean())
+                scale = max(float(diagonal[species, L]), least)
                 if scale == 0.0:
                     first += len(entries)
                     continue

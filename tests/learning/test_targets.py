@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ase_mlham import integrals
+from ase_mlham.core import BlockMatrix, LCAOSystem, OrbitalBasis, Structure
+from ase_mlham.core.system import basis_pattern
 from ase_mlham.core.transform import permuted
 from ase_mlham.learning.dataset import ReferenceData
+from ase_mlham.learning.model import fitted_transform
 from ase_mlham.learning.targets import TargetConfig, TargetTransform
+from ase_mlham.learning.testing import probe_basis
 
 
 def _normalised(transform, system):
@@ -45,3 +50,25 @@ def test_the_target_of_a_reversed_pair_is_the_reversed_target(systems):
         # scales down to 1e-6 eV
         torch.testing.assert_close(row, expected, atol=1e-6, rtol=1e-6)
     assert reversed_pairs > 5
+
+
+def test_a_perfect_crystal_is_not_fitted_to_its_rounding_errors():
+    """By symmetry most on-site tensors vanish, and what they would be fitted to does as well."""
+    basis = OrbitalBasis((probe_basis()[14],))
+    cell = 3.1 * np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]])
+    structure = Structure(np.array([14]), np.zeros((1, 3)), cell, np.array([True] * 3))
+    pattern = basis_pattern(structure, basis)
+    overlap = integrals.overlap(structure, basis, pattern)
+    rng = np.random.default_rng(5)
+    values = []
+    for s in overlap.values:
+        noise = 1e-7 * rng.normal(size=s.shape) * pattern.onsite[None, :, None, None]
+        values.append(-5.0 * s + noise + noise.swapaxes(-1, -2))
+    matrix = BlockMatrix(pattern, tuple(values))
+    data = ReferenceData([LCAOSystem(structure, basis, matrix, overlap, 4.0)], message_cutoff=5.0)
+    transform = fitted_transform(data, TargetConfig(operators=()))
+    graph = data[0].graph
+    exact = transform.baseline(graph).onsite
+    single = transform.baseline(graph.to("cpu", torch.float32)).onsite
+    # single precision of numbers of 10 eV; rounding errors blown up were 1e6 eV
+    assert float((single - exact).abs().max()) < 1e-4
