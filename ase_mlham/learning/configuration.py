@@ -69,7 +69,11 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in arguments:
             return None
-        return _convert_to_one([kind for kind in arguments if kind is not type(None)], value, where)
+        # of a plain value and a list, the one that is given
+        listed = isinstance(value, list | tuple)
+        kinds = [entry for entry in arguments if entry is not type(None)]
+        fitting = [entry for entry in kinds if (typing.get_origin(entry) is tuple) == listed]
+        return _convert((fitting or kinds)[0], value, where)
     if origin is tuple:
         if isinstance(value, str) or not isinstance(value, list | tuple):
             raise InputError(f"{where}: {value!r} is not a list")
@@ -102,20 +106,6 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
             raise InputError(f"{where}: {value!r}; expected a section of options")
         return dict(value)
     return value
-
-
-def _convert_to_one(kinds: list[Any], value: Any, where: str) -> Any:
-    """The value as the first kind that it fits; a list is never taken for a plain value."""
-    listed = isinstance(value, list | tuple)
-    fitting = [kind for kind in kinds if (typing.get_origin(kind) is tuple) == listed]
-    if len(fitting) == 1 or len(kinds) == 1:
-        return _convert((fitting or kinds)[0], value, where)
-    for kind in fitting or kinds:
-        try:
-            return _convert(kind, value, where)
-        except InputError:
-            continue
-    raise InputError(f"{where}: {value!r} is none of {', '.join(map(str, kinds))}")
 
 
 def describe_config(cls: type) -> list[tuple[str, str, str, str]]:

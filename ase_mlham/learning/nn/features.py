@@ -139,13 +139,24 @@ class IrrepLinear(nn.Module):
             list(zip(inputs.natural, outputs.natural, strict=True)),
             list(zip(inputs.other, outputs.other, strict=True)),
         )
+        self.is_even = inputs.is_even and outputs.is_even
+        degree = [l for l in range(inputs.l_max + 1) for _ in range(2 * l + 1)]
+        self.register_buffer("degree", torch.tensor(degree), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [n, size of inputs] to [n, size of outputs]."""
-        natural = _matrices(self.natural, self.shapes[0])
-        other = _matrices(self.other, self.shapes[1])
+        if self.is_even:
+            # few atoms cost what the number of operations costs: all degrees at once
+            rows = x.view(len(x), len(self.degree), self.inputs.totals[0]).transpose(0, 1)
+            left, right = rows.split([self.inputs.natural[0], self.inputs.other[0]], 2)
+            natural = torch.bmm(left, self.natural[self.degree])
+            other = torch.bmm(right, self.other[self.degree])
+            return torch.cat([natural.transpose(0, 1), other.transpose(0, 1)], 2).flatten(1)
         out = []
-        for degree, a, b in zip(self.inputs.degrees(x), natural, other, strict=True):
+        matrices = (
+            _matrices(w, s) for w, s in zip((self.natural, self.other), self.shapes, strict=True)
+        )
+        for degree, a, b in zip(self.inputs.degrees(x), *matrices, strict=True):
             left, right = degree.split([len(a), len(b)], 2)
             out.append(torch.cat([left @ a, right @ b], 2))
         return joined(out)
@@ -156,7 +167,7 @@ def _weights(n_in: Sequence[int], n_out: Sequence[int]) -> nn.Parameter:
     lengths = torch.tensor([a * b for a, b in zip(n_in, n_out, strict=True)])
     scales = torch.tensor([math.sqrt(max(a, 1)) for a in n_in]).repeat_interleave(lengths)
     values = torch.randn(len(scales)) / scales
-    if len({*zip(n_in, n_out, strict=True)}) == 1:
+    if len(set(n_in)) == len(set(n_out)) == 1:
         values = values.view(len(n_in), n_in[0], n_out[0])
     return nn.Parameter(values)
 

@@ -48,8 +48,9 @@ class Frames(Protocol):
     reverses the edge: f(x, -v) = P f(P x, v) with P x the features times their parity.
     """
 
-    matrix: Tensor
-    """What is worth keeping of them, see `EdgeFrames.of`."""
+    @property
+    def matrix(self) -> Tensor:
+        """What is worth keeping of them, see `EdgeFrames.of`."""
 
     def into(self, x: Tensor, channels: Channels) -> tuple[Tensor, ...]:
         """Features [n, size] seen in the frames."""

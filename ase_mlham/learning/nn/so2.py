@@ -33,7 +33,9 @@ class SO2Linear(nn.Module):
             nn.Parameter(torch.randn(a, b) / math.sqrt(max(a, 1)))
             for a, b in zip(inputs.parts, outputs.parts, strict=False)
         )
-        natural, other, start = [], [], 0
+        natural: list[int] = []
+        other: list[int] = []
+        start = 0
         for a, b in zip(inputs.natural, inputs.other, strict=True):
             natural += range(start, start + a)
             other += range(start + a, start + a + b)

@@ -45,10 +45,12 @@ class HamGNNConfig:
 
     Attributes
     ----------
-    natural, other : int
-        Channels of every degree with parity (-1)^l, and with the opposite one.
+    natural, other : int or list of int
+        Channels with parity (-1)^l, and with the opposite one: a number for all degrees, or a list
+        with one for each of l = 0..l_max.
     l_max : int
-        Largest degree of the features; 0 takes the largest degree in a block.
+        Largest degree of the features; 0 takes that of the lists, and without lists the largest
+        degree in a block.
     layers : int
         Orbital convolutions.
     bessel : int
@@ -63,8 +65,8 @@ class HamGNNConfig:
         Most pairs evaluated at once in prediction, which bounds the memory.
     """
 
-    natural: int = 32
-    other: int = 12
+    natural: int | tuple[int, ...] = 32
+    other: int | tuple[int, ...] = 12
     l_max: int = 0
     layers: int = 3
     bessel: int = 16
@@ -73,10 +75,32 @@ class HamGNNConfig:
     pair_cutoff: float = 7.4
     chunk: int = 4096
 
+    def channels(self, l_max: int) -> Channels:
+        """Channels of the features in a network whose blocks hold degrees up to `l_max`.
 
-def _n_paths(l_max: int) -> int:
-    """Pairs of a degree l and an order |m| <= l."""
-    return (l_max + 1) * (l_max + 2) // 2
+        Raises
+        ------
+        ModelError
+            The features lack degrees, or a list has not one number for each of them.
+        """
+        numbers = {"natural": self.natural, "other": self.other}
+        lists = {name: tuple(n) for name, n in numbers.items() if not isinstance(n, int)}
+        implied = len(next(iter(lists.values()))) - 1 if lists else l_max
+        largest = self.l_max or implied
+        for name, entries in lists.items():
+            if len(entries) != largest + 1:
+                raise ModelError(
+                    f"`{name}` lists the channels of {len(entries)} degrees, the features have "
+                    f"{largest + 1} (l = 0..{largest}); give {largest + 1} numbers, or one for all"
+                )
+        if largest < l_max:
+            every = ", with as many channels in each list as degrees" if lists else ""
+            raise ModelError(
+                f"l_max = {largest} of the features is below the degree {l_max} that blocks of "
+                f"this basis contain; set l_max = {l_max}{every}"
+            )
+        alike = {name: (n,) * (largest + 1) for name, n in numbers.items() if isinstance(n, int)}
+        return Channels(**lists, **alike)
 
 
 class Edges(NamedTuple):
@@ -105,21 +129,26 @@ class EdgeWeights(nn.Module):
     """
 
     def __init__(
-        self, config: HamGNNConfig, n_species: int, cutoff: float, n_out: int, start: float = 0.0
+        self,
+        config: HamGNNConfig,
+        channels: Channels,
+        n_species: int,
+        cutoff: float,
+        start: float = 0.0,
     ) -> None:
         super().__init__()
         self.bessel = BesselBasis(config.bessel, cutoff, start)
         self.cutoff, self.start = cutoff, start
         self.radial = nn.Linear(config.bessel, config.hidden)
         self.species = nn.Embedding(n_species * n_species, config.hidden)
-        self.receiver = nn.Linear(config.natural, config.hidden, bias=False)
-        self.sender = nn.Linear(config.natural, config.hidden, bias=False)
+        self.receiver = nn.Linear(channels.natural[0], config.hidden, bias=False)
+        self.sender = nn.Linear(channels.natural[0], config.hidden, bias=False)
         self.middle = nn.Linear(config.hidden, config.hidden)
-        self.last = nn.Linear(config.hidden, n_out)
+        self.last = nn.Linear(config.hidden, SO2Linear.n_factors(channels))
 
     def of_atoms(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What the atoms contribute as receiver and as sender, (n_atoms, hidden) each."""
-        invariants = x[:, 0, : self.receiver.in_features]
+        invariants = x[:, : self.receiver.in_features]
         return self.receiver(invariants), self.sender(invariants)
 
     def of_distance(self, distance: Tensor) -> Tensor:
@@ -127,7 +156,7 @@ class EdgeWeights(nn.Module):
         return self.radial(self.bessel(distance))
 
     def forward(self, atoms: tuple[Tensor, Tensor], radial: Tensor, edges: Edges) -> Tensor:
-        """Weights (n_edges, n_out), zero with zero slope at the cut-off.
+        """Factors for an SO(2) map, (n_edges, n_factors), zero with zero slope at the cut-off.
 
         Parameters
         ----------
@@ -146,35 +175,33 @@ class EdgeWeights(nn.Module):
 class OrbitalConvolution(nn.Module):
     """Message passing of features along edges and their update (eqs. 20, 21)."""
 
-    def __init__(self, config: HamGNNConfig, n_species: int, neighbours: float) -> None:
+    def __init__(
+        self, config: HamGNNConfig, channels: Channels, n_species: int, neighbours: float
+    ) -> None:
         super().__init__()
-        channels = Channels(config.natural, config.other)
         self.channels, self.neighbours = channels, neighbours
-        self.weights = EdgeWeights(
-            config, n_species, config.message_cutoff, _n_paths(config.l_max) * channels.total
-        )
-        self.mix = SO2Linear(config.l_max, channels, config.l_max, channels)
-        self.linear = IrrepLinear(config.l_max, channels, channels)
-        self.gate = Gate(config.l_max, channels)
+        self.weights = EdgeWeights(config, channels, n_species, config.message_cutoff)
+        self.mix = SO2Linear(channels, channels)
+        self.linear = IrrepLinear(channels, channels)
+        self.gate = Gate(channels)
 
     def messages(
         self, x: Tensor, atoms: tuple[Tensor, Tensor], edges: Edges, frames: Frames
     ) -> Tensor:
-        """Messages along edges, (n_edges, rows, channels).
+        """Messages along edges, (n_edges, size).
 
         Parameters
         ----------
-        x : (n_atoms, rows, channels)
+        x : (n_atoms, size)
             Features.
         atoms
             `weights.of_atoms(x)`.
         edges, frames
             From receiver to sender.
         """
-        natural = self.channels.natural
         weights = self.weights(atoms, self.weights.of_distance(edges.distance), edges)
-        y = frames.into(x.index_select(0, edges.j), natural)
-        return frames.out_of(self.mix(y, weights), natural)
+        y = frames.into(x.index_select(0, edges.j), self.channels)
+        return frames.out_of(self.mix(y, weights), self.channels)
 
     def update(self, x: Tensor, received: Tensor) -> Tensor:
         """New features of the atoms."""
@@ -184,12 +211,12 @@ class OrbitalConvolution(nn.Module):
 class ResidualBlock(nn.Module):
     """Equivariant perceptron with a shortcut, for the on-site layer."""
 
-    def __init__(self, l_max: int, channels: Channels) -> None:
+    def __init__(self, channels: Channels) -> None:
         super().__init__()
-        self.first = IrrepLinear(l_max, channels, channels)
-        self.gate = Gate(l_max, channels)
-        self.norm = NormActivation(l_max, channels)
-        self.second = IrrepLinear(l_max, channels, channels)
+        self.first = IrrepLinear(channels, channels)
+        self.gate = Gate(channels)
+        self.norm = NormActivation(channels)
+        self.second = IrrepLinear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as the input."""
@@ -206,38 +233,44 @@ class MomentEmbedding(nn.Module):
     ----------
     config : HamGNNConfig
         Sizes.
+    channels : Channels
+        Of the features.
     n_species : int
         Elements.
     kind : str
         What is seen of them, as in `IrrepLayout.moments`.
     """
 
-    def __init__(self, config: HamGNNConfig, n_species: int, kind: str) -> None:
+    def __init__(self, config: HamGNNConfig, channels: Channels, n_species: int, kind: str) -> None:
         super().__init__()
-        self.kind, self.natural = kind, config.natural
+        self.kind, self.channels = kind, channels
         vectors = kind == "vectors"
-        if vectors and not config.other:
+        if vectors and not any(channels.other[1:2]):
             raise ModelError(
-                "magnetic moments are axial vectors, which need channels of the other parity; set "
-                "`other` to 4 or more"
+                "magnetic moments are axial vectors, which need channels of the other parity in "
+                "degree 1; set `other` to 4 or more"
             )
         self.first = nn.Linear(2, config.hidden)
         self.species = nn.Embedding(n_species, config.hidden)
-        self.last = nn.Linear(config.hidden, config.natural + (config.other if vectors else 0))
+        n_out = channels.natural[0] + (channels.other[1] if vectors else 0)
+        self.last = nn.Linear(config.hidden, n_out)
 
     def forward(self, x: Tensor, graph: HamiltonianGraph) -> Tensor:
-        """Features [n_atoms, rows, channels] with those of the moments added."""
+        """Features [n_atoms, size] with those of the moments added."""
         m = graph.moments
         square = m.square().sum(1)
         number = m[:, 2] if self.kind == "numbers" else square
         hidden = self.first(torch.stack([number, square / (1.0 + square)], 1))
         out = self.last(nn.functional.silu(hidden + self.species(graph.species)))
         x = x.clone()
-        x[:, 0, : self.natural] += out[:, : self.natural]
+        n_scalars = self.channels.natural[0]
+        x[:, :n_scalars] += out[:, :n_scalars]
         if self.kind == "vectors":
             # harmonics of degree one are y, z, x
             vector = m[:, [1, 2, 0], None]
-            x[:, 1:4, self.natural :] += vector * out[:, None, self.natural :]
+            start, length = self.channels.lengths[:2]
+            degree = x[:, start : start + length].unflatten(1, (3, -1))
+            degree[..., self.channels.natural[1] :] += vector * out[:, None, n_scalars:]
         return x
 
 
@@ -246,7 +279,7 @@ class PairNodes(NamedTuple):
 
     Attributes
     ----------
-    table : (4 n_atoms, rows * channels)
+    table : (4 n_atoms, size)
         Features of the atoms as bra and as ket, then the same after inversion.
     weights : ((n_atoms, hidden), (n_atoms, hidden))
         Their share in the weights of a pair.
@@ -274,60 +307,52 @@ class HamGNN(nn.Module):
 
     def __init__(self, config: HamGNNConfig, layout: IrrepLayout) -> None:
         super().__init__()
-        if config.l_max == 0:
-            config = replace(config, l_max=layout.l_max)
-        if config.l_max < layout.l_max:
-            raise ModelError(
-                f"l_max = {config.l_max} of the features is below the degree {layout.l_max} that "
-                f"blocks of this basis contain; set l_max = {layout.l_max}"
-            )
-        self.config = config
+        channels = config.channels(layout.l_max)
+        self.channels = channels
+        self.config = replace(config, l_max=channels.l_max)
         n_species = len(layout.basis.species)
         self.n_species = n_species
-        channels = Channels(config.natural, config.other)
-        self.channels = channels
-        self.embedding = nn.Embedding(n_species, config.natural)
+        self.embedding = nn.Embedding(n_species, channels.natural[0])
         self.moments = None
         if layout.moments != "none":
-            self.moments = MomentEmbedding(config, n_species, layout.moments)
-        self.frames = EdgeFrames(config.l_max)
+            self.moments = MomentEmbedding(config, channels, n_species, layout.moments)
+        self.frames = EdgeFrames(channels.l_max, even=channels.is_even)
         self.convolutions = nn.ModuleList(
-            OrbitalConvolution(config, n_species, 5.0) for _ in range(config.layers)
+            OrbitalConvolution(config, channels, n_species, 5.0) for _ in range(config.layers)
         )
-        self.onsite_block = ResidualBlock(config.l_max, channels)
-        self.pair_bra = IrrepLinear(config.l_max, channels, channels)
-        self.pair_ket = IrrepLinear(config.l_max, channels, channels)
+        self.onsite_block = ResidualBlock(channels)
+        self.pair_bra = IrrepLinear(channels, channels)
+        self.pair_ket = IrrepLinear(channels, channels)
         self.pair_weights = EdgeWeights(
             config,
+            channels,
             n_species,
             config.pair_cutoff,
-            _n_paths(config.l_max) * channels.total,
             # far pairs have small targets, which `learning.targets` scales to order one
             start=max(0.0, config.pair_cutoff - _SWITCH),
         )
-        self.pair_first = SO2Linear(config.l_max, channels, config.l_max, channels)
-        self.pair_gate = FrameGate(config.l_max, channels)
+        self.pair_first = SO2Linear(channels, channels)
+        self.pair_gate = FrameGate(channels)
         natural = max(layout.multiplicity(L, natural=True) for L in range(layout.l_max + 1))
         other = max(layout.multiplicity(L, natural=False) for L in range(layout.l_max + 1))
-        head = Channels(natural, other)
+        head = Channels.even(channels.l_max, natural, other)
         self.head = head
-        self.pair_last = SO2Linear(config.l_max, channels, config.l_max, head)
-        self.onsite_last = IrrepLinear(config.l_max, channels, head)
+        self.pair_last = SO2Linear(channels, head)
+        self.onsite_last = IrrepLinear(channels, head)
         index = torch.empty(layout.n_coefficients, dtype=torch.int64)
         for L, entries in enumerate(layout.channels):
             n_natural = layout.multiplicity(L, natural=True)
             for n in range(len(entries)):
-                column = n if n < n_natural else head.natural + n - n_natural
+                column = n if n < n_natural else natural + n - n_natural
                 for M in range(2 * L + 1):
-                    index[layout.starts[L] + M * len(entries) + n] = (
-                        L * L + M
-                    ) * head.total + column
+                    row = (L * L + M) * (natural + other)
+                    index[layout.starts[L] + M * len(entries) + n] = row + column
         reverse_index, reverse_sign = layout.reversal
         self.register_buffer("select", index, persistent=False)
         self.register_buffer("reverse_index", torch.from_numpy(reverse_index), persistent=False)
         self.register_buffer("reverse_sign", torch.from_numpy(reverse_sign), persistent=False)
-        self.register_buffer("parity", parity_signs(config.l_max, channels), persistent=False)
-        block_parity = parity_signs(config.l_max, head).flatten()[index]
+        self.register_buffer("parity", parity_signs(channels), persistent=False)
+        block_parity = parity_signs(head)[index]
         self.register_buffer("invert_sign", self.reverse_sign * block_parity, persistent=False)
 
     @property
@@ -356,10 +381,9 @@ class HamGNN(nn.Module):
     def atom_features(
         self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None
     ) -> Tensor:
-        """Features of the atoms after all convolutions, (n_atoms, rows, channels)."""
-        rows = (self.config.l_max + 1) ** 2
-        x = graph.message_vectors.new_zeros(graph.n_atoms, rows, self.channels.total)
-        x[:, 0, : self.channels.natural] = self.embedding(graph.species)
+        """Features of the atoms after all convolutions, (n_atoms, size)."""
+        x = graph.message_vectors.new_zeros(graph.n_atoms, self.channels.size)
+        x[:, : self.channels.natural[0]] = self.embedding(graph.species)
         if self.moments is not None:
             x = self.moments(x, graph)
         n_edges = len(graph.message_i)
@@ -394,8 +418,8 @@ class HamGNN(nn.Module):
         return min(self.config.chunk, _CACHED_EDGES * torch.get_num_threads())
 
     def _coefficients(self, y: Tensor) -> Tensor:
-        """Coefficients from head features [n, rows, head channels]."""
-        return y.flatten(1).index_select(1, self.select)
+        """Coefficients from head features [n, size of the head]."""
+        return y.index_select(1, self.select)
 
     def _transpose(self, coefficients: Tensor, sign: Tensor) -> Tensor:
         """Coefficients of the transposed blocks."""
@@ -409,7 +433,7 @@ class HamGNN(nn.Module):
         onsite = self._coefficients(self.onsite_last(self.onsite_block(x)))
         onsite = 0.5 * (onsite + self._transpose(onsite, self.reverse_sign))
         table = torch.cat([self.pair_bra(x), self.pair_ket(x)])
-        table = torch.cat([table, table * self.parity.to(x.dtype)]).flatten(1)
+        table = torch.cat([table, table * self.parity.to(x.dtype)])
         nodes = PairNodes(table, self.pair_weights.of_atoms(x))
         out = x.new_zeros(graph.n_pairs, onsite.shape[1])
         selected = self._near(graph) if precomputed is None else precomputed["pairs"]
@@ -468,6 +492,6 @@ class HamGNN(nn.Module):
         # the sum of two rows of a table, without either of them in between
         rows = torch.stack([first + edges.i, first + n_atoms + edges.j], 1)
         x = nn.functional.embedding_bag(rows, nodes.table, mode="sum")
-        y = frames.into(x.view(len(rows), -1, self.channels.total), self.channels.natural)
+        y = frames.into(x, self.channels)
         y = self.pair_last(self.pair_gate(self.pair_first(y, weights)))
-        return self._coefficients(frames.out_of(y, self.head.natural))
+        return self._coefficients(frames.out_of(y, self.head))

@@ -25,11 +25,10 @@ def mlham_model_families() -> list[FamilySpec]:
                     "bessel": 8,
                     "message_cutoff": 7.4,
                 },
-                # the universal model's depth, degrees and radial functions; its channels, which
-                # differ from degree to degree (128 to 8), evenly
+                # the universal model as published: 32x0o + 128x0e + 128x1o + 64x1e + ...
                 "universal": {
-                    "natural": 64,
-                    "other": 32,
+                    "natural": [128, 128, 128, 64, 32, 16, 8],
+                    "other": [32, 64, 32, 32, 32, 8, 0],
                     "layers": 5,
                     "bessel": 64,
                     "l_max": 6,
