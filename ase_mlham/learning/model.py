@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ase_mlham.integrals import TwoCentreTables
+    from ase_mlham.learning.family import Coefficients
     from ase_mlham.learning.layout import BlockLayout
     from ase_mlham.learning.spin_form import SpinForm
     from ase_mlham.learning.targets import TargetTransform
@@ -182,10 +183,10 @@ class HamiltonianModel:
         started = time.monotonic()
         from ase_mlham import integrals
 
-        overlap = integrals.overlap(structure, self.basis, pattern, tables=self._tables)
-        hamiltonian = self._network_part(structure, pattern, overlap)
+        hamiltonian = self._network_part(structure, pattern)
         for operator in self.transform.config.operators:
             self._add_operator(operator, hamiltonian, structure)
+        overlap = integrals.overlap(structure, self.basis, pattern, tables=self._tables)
         seconds = time.monotonic() - started
         self._pace = seconds / pattern.n_blocks
         _log.info("predicted %d atoms in %.2f s", structure.n_atoms, seconds)
@@ -252,26 +253,29 @@ class HamiltonianModel:
             )
         integrals.add_kinetic(matrix, structure, self.basis, tables=self._tables)
 
-    def _network_part(
-        self, structure: Structure, pattern: BlockPattern, overlap: BlockMatrix
-    ) -> BlockMatrix:
+    def _momentum(self, structure: Structure, pattern: BlockPattern) -> Coefficients | None:
+        """What the form of the spin-orbit part multiplies, if it needs that."""
+        if self.transform.strength is None:
+            return None
+        from ase_mlham import integrals
+        from ase_mlham.learning.spin_orbit import half_angular_momentum
+
+        overlap = integrals.overlap(structure, self.basis, pattern, tables=self._tables)
+        return half_angular_momentum(self.layout, structure, self.basis, overlap)
+
+    def _network_part(self, structure: Structure, pattern: BlockPattern) -> BlockMatrix:
         from ase_mlham.learning.family import Coefficients
         from ase_mlham.learning.graph import build_graph
         from ase_mlham.learning.tensors import to_matrix
 
         torch = self._torch
-        momentum = None
-        if self.transform.strength is not None:
-            from ase_mlham.learning.spin_orbit import half_angular_momentum
-
-            momentum = half_angular_momentum(self.layout, structure, self.basis, overlap)
         cutoff = max(float(self.network.message_cutoff), float(self.transform.config.onsite_cutoff))
         with torch.inference_mode():
             graph = build_graph(structure, self.basis, pattern, cutoff, self._dtype)
             output = self.network(graph.to(self._device))
             # the tables are in double precision, which some devices do not have
             output = Coefficients(*(x.cpu() for x in output))
-            coefficients = self.transform.restore(graph, output, momentum)
+            coefficients = self.transform.restore(graph, output, self._momentum(structure, pattern))
         return to_matrix(self.layout, pattern, coefficients)
 
     # ------------------------------------------------------------------ making and storing
