@@ -569,7 +569,7 @@ def batching(subject: Subject) -> Measurement:
 
 def chunks(subject: Subject) -> Measurement:
     """Predicting some of the pairs gives what predicting all of them gives."""
-    if subject.form.exchange == "heisenberg":
+    if subject.form.exchange != "general":
         raise Skip("exchange fields are sums over all pairs")
     graph, network = subject.graph(_disordered(subject)), subject.network()
     chosen = torch.randperm(graph.n_pairs, generator=torch.Generator().manual_seed(1))

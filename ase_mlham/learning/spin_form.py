@@ -22,7 +22,19 @@ from ase_mlham.learning.layout import (
 )
 from ase_mlham.learning.parts import Part
 
-__all__ = ["SpinForm", "field_part", "network_layouts", "strength_part", "tensor_part"]
+__all__ = [
+    "SpinForm",
+    "difference_part",
+    "field_part",
+    "network_layouts",
+    "strength_part",
+    "tensor_part",
+]
+
+
+_MEAN = Part("W", ("1",))
+_DIFFERENCE = Part("V", ("1",), symmetry=-1)
+"""The difference of two fields changes sign with the direction of a pair, and so do its blocks."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +46,14 @@ class SpinForm:
     spin_orbit : {"general", "angular_momentum"}
         "general": the part B itself. "angular_momentum": H0 + xi L.sigma / 2 with one predicted
         number xi for every pair of shells of every pair of atoms (eq. 15).
-    exchange : {"general", "heisenberg"}
+    exchange : {"general", "heisenberg", "fields"}
         "general": the part C itself, odd in the moments by two evaluations. "heisenberg": blocks
-        times the exchange field at their atoms, which tensors J (pairs) and A (single ions) make
-        of the moments (eqs. 16-18).
+        times the mean of the exchange fields at their two atoms, which tensors J (pairs) and A
+        (single ions) make of the moments (eqs. 16-18). "fields": the same, and other blocks times
+        the difference of the two fields, without which opposite moments have nothing between
+        them.
     fields : int
-        Such fields, each with blocks of its own. One is the published form.
+        Such fields at every atom, each with blocks of its own. One is the published form.
     isotropic : bool
         J and A are numbers, as without spin-orbit coupling: moments that are turned alone turn the
         spin of H with them, exactly. A model of this form learns from collinear calculations and
@@ -50,7 +64,7 @@ class SpinForm:
     """
 
     spin_orbit: Literal["general", "angular_momentum"] = "general"
-    exchange: Literal["general", "heisenberg"] = "general"
+    exchange: Literal["general", "heisenberg", "fields"] = "general"
     fields: int = 1
     isotropic: bool = False
     separate: bool = False
@@ -58,8 +72,8 @@ class SpinForm:
     def __post_init__(self) -> None:
         if self.fields < 1:
             raise InputError(f"fields = {self.fields}; at least one is needed")
-        if self.isotropic and self.exchange != "heisenberg":
-            raise InputError('isotropic = true belongs to exchange = "heisenberg"')
+        if self.isotropic and self.exchange == "general":
+            raise InputError('isotropic = true belongs to exchange = "heisenberg" or "fields"')
 
     def check(self, layout: BlockLayout) -> None:
         """Refuse a form of parts that H does not have.
@@ -95,13 +109,18 @@ def strength_part(layout: BlockLayout) -> int:
 
 
 def field_part(layout: BlockLayout, field: int) -> int:
-    """Number of the channels of the blocks that a field multiplies."""
-    return len(layout.parts) + 1 + 2 * field
+    """Number of the channels of the blocks that the mean of a field multiplies."""
+    return len(layout.parts) + 1 + 3 * field
+
+
+def difference_part(layout: BlockLayout, field: int) -> int:
+    """Number of the channels of the blocks that half its difference multiplies."""
+    return field_part(layout, field) + 1
 
 
 def tensor_part(layout: BlockLayout, field: int) -> int:
     """Number of the channels of the tensors J and A of a field."""
-    return field_part(layout, field) + 1
+    return field_part(layout, field) + 2
 
 
 def network_layouts(layout: BlockLayout, form: SpinForm) -> tuple[IrrepLayout, ...]:
@@ -126,9 +145,11 @@ def network_layouts(layout: BlockLayout, form: SpinForm) -> tuple[IrrepLayout, .
     for number, part in enumerate(layout.parts[1:], start=1):
         if part.name == "B" and form.spin_orbit == "angular_momentum":
             spin += _strengths(layout)
-        elif part.name == "C" and form.exchange == "heisenberg":
+        elif part.name == "C" and form.exchange != "general":
             for n in range(form.fields):
-                spin += block_channels(layout.shells, Part("W", ("1",)), field_part(layout, n))
+                spin += block_channels(layout.shells, _MEAN, field_part(layout, n))
+                if form.exchange == "fields":
+                    spin += block_channels(layout.shells, _DIFFERENCE, difference_part(layout, n))
                 spin += _tensors(layout, form, n)
         else:
             spin += block_channels(layout.shells, part, number)

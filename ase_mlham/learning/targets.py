@@ -229,7 +229,7 @@ class TargetTransform(nn.Module):
         Products of a block and a spin vector stay such products, and spin space turns by itself.
         """
         out, first = np.arange(self.layout.n_channels), dict[tuple[int, int, int], int]()
-        if form is None or form.exchange != "heisenberg":
+        if form is None or form.exchange == "general":
             return out
         channels = [c for entries in self.layout.channels for c in entries]
         for n, c in enumerate(channels):

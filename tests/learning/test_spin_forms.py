@@ -56,7 +56,7 @@ HEISENBERG = SpinForm(exchange="heisenberg")
     [
         ("spinor", "PB", XI),
         ("spinor", "PBC", SpinForm("angular_momentum", "heisenberg", fields=2)),
-        ("spinor", "PC", SpinForm(exchange="heisenberg", isotropic=True, fields=2)),
+        ("spinor", "PC", SpinForm(exchange="fields", isotropic=True, fields=2)),
         ("collinear", "PC", HEISENBERG),
         ("spinor", "PB", SpinForm(separate=True)),
     ],
@@ -298,6 +298,31 @@ def _shells(layout):
     return out
 
 
+@pytest.mark.parametrize(("exchange", "vanishes"), [("heisenberg", True), ("fields", False)])
+def test_what_lies_between_two_opposite_moments(exchange, vanishes):
+    """The mean of their fields is zero; only the difference can make an exchange part."""
+    form = SpinForm(exchange=exchange)
+    structure = Structure(
+        np.array([14, 14]),
+        np.array([[0.0, 0, 0], [1.1, 1.2, 1.3]]),
+        np.zeros((3, 3)),
+        np.array([False] * 3),
+        np.array([[0.0, 0, 1.5], [0, 0, -1.5]]),
+    )
+    basis = probe_basis()
+    layout = BlockLayout(basis, SpinKind.COLLINEAR)
+    spec = hooks.find("model family", "pairwise")
+    torch.manual_seed(0)
+    network = make_network(spec, hooks.load(spec.config)(), layout, form).double().eval()
+    graph = build_graph(structure, basis, basis_pattern(structure, basis), 4.0, torch.float64)
+    with torch.no_grad():
+        output = network(graph)
+    odd = torch.from_numpy(layout.odd)
+    assert float(output.onsite[:, odd].abs().max()) > 1e-2
+    between = float(output.offsite[:, odd].abs().max())
+    assert (between < ROUND_OFF) if vanishes else (between > 1e-2)
+
+
 # ---------------------------------------------------------------------- models
 @pytest.fixture(scope="module")
 def magnets(systems):
@@ -329,7 +354,7 @@ def magnets(systems):
     return out
 
 
-@pytest.mark.parametrize("form", [SpinForm(), HEISENBERG])
+@pytest.mark.parametrize("form", [SpinForm(), HEISENBERG, SpinForm(exchange="fields")])
 def test_a_fitted_model_flips_with_its_moments(magnets, form):
     """The baseline must not remember which way the moments of the training data pointed."""
     model = _fitted(magnets, form)
@@ -353,7 +378,7 @@ def test_a_fitted_model_flips_with_its_moments(magnets, form):
 
 
 def test_spin_of_a_fitted_model_turns_with_its_moments_alone(magnets):
-    form = SpinForm(exchange="heisenberg", isotropic=True, fields=2)
+    form = SpinForm(exchange="fields", isotropic=True, fields=2)
     model = _fitted(magnets, form)
     before = model.predict(magnets[0].structure)
     Q = Rotation.from_rotvec([0.3, 1.1, -0.4]).as_matrix()

@@ -14,7 +14,13 @@ from ase_mlham.core.harmonics import clebsch_gordan
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import BlockLayout, IrrepLayout
-from ase_mlham.learning.spin_form import SpinForm, field_part, strength_part, tensor_part
+from ase_mlham.learning.spin_form import (
+    SpinForm,
+    difference_part,
+    field_part,
+    strength_part,
+    tensor_part,
+)
 
 __all__ = ["ExchangeFields", "SpinHeads"]
 
@@ -114,7 +120,7 @@ class SpinHeads(nn.Module):
         for L, entries in enumerate(layout.channels):
             for n, c in enumerate(entries):
                 name = layout.parts[c.part].name
-                if name == "C" and form.exchange == "heisenberg":
+                if name == "C" and form.exchange != "general":
                     exchange.append((L, n))
                 elif name == "B" and form.spin_orbit == "angular_momentum":
                     # xi multiplies the whole block of <L>, see `learning.spin_orbit`
@@ -147,13 +153,18 @@ class SpinHeads(nn.Module):
         channels = [layout.channels[L][n] for L, n in exchange]
         keys = sorted({(c.a, c.b, c.K) for c in channels})
         first = {}
-        blocks: list[list[NDArray[np.int64]]] = [[] for _ in range(form.fields)]
         count = 0
         for a, b, K in keys:
             first[a, b, K] = count
             count += 2 * K + 1
-            for field in range(form.fields):
-                blocks[field].append(places(field_part(layout, field), a, b, K, K))
+        for name, number in (("means", field_part), ("differences", difference_part)):
+            there = name == "means" or form.exchange == "fields"
+            blocks = [
+                np.concatenate([places(number(layout, field), a, b, K, K) for a, b, K in keys])
+                for field in range(form.fields if there else 0)
+            ]
+            index = torch.from_numpy(np.array(blocks, dtype=np.int64))
+            self.register_buffer(f"exchange_{name}", index, persistent=False)
         axial = next(part for part in layout.parts if part.name == "C").axial
         # products of a block's coefficients with the components x, y, z of a field
         product = np.zeros((count, 3, len(target)))
@@ -168,8 +179,6 @@ class SpinHeads(nn.Module):
                 product[rows, 2, columns] = np.eye(2 * L + 1)
             column = columns.stop
         self.register_buffer("exchange_target", torch.from_numpy(target), persistent=False)
-        index = torch.from_numpy(np.array([np.concatenate(entry) for entry in blocks]))
-        self.register_buffer("exchange_blocks", index, persistent=False)
         self.register_buffer(
             "exchange_product", torch.from_numpy(product.reshape(-1, len(target))), persistent=False
         )
@@ -205,17 +214,26 @@ class SpinHeads(nn.Module):
         onsite, offsite = (part.index_select(1, source) for part in output)
         if self.fields is not None:
             fields = self.fields(graph, output)
-            self._put_exchange(onsite, output.onsite, fields)
-            between = 0.5 * (fields[graph.pair_i] + fields[graph.pair_j])
-            self._put_exchange(offsite, output.offsite, between)
+            self._put_exchange(onsite, output.onsite, fields, torch.zeros_like(fields))
+            there, back = fields[graph.pair_i], fields[graph.pair_j]
+            self._put_exchange(offsite, output.offsite, 0.5 * (there + back), 0.5 * (there - back))
         return Coefficients(onsite, offsite)
 
-    def _put_exchange(self, whole: Tensor, output: Tensor, fields: Tensor) -> None:
-        """Write the coefficients of C."""
-        blocks = output[:, self.get_buffer("exchange_blocks")]
-        products = torch.einsum("nfw,nfv->nwv", blocks, fields).flatten(1)
+    def _put_exchange(
+        self, whole: Tensor, output: Tensor, mean: Tensor, difference: Tensor
+    ) -> None:
+        """Write the coefficients of C: products of blocks and fields."""
+        products = self._products(output, self.get_buffer("exchange_means"), mean)
+        others = self.get_buffer("exchange_differences")
+        if len(others):
+            products = products + self._products(output, others, difference)
         made = products @ self.get_buffer("exchange_product").to(output.dtype)
         whole.index_copy_(1, self.get_buffer("exchange_target"), made)
+
+    @staticmethod
+    def _products(output: Tensor, blocks: Tensor, fields: Tensor) -> Tensor:
+        """Of the coefficients of blocks (fields, n) with the vectors, summed over fields."""
+        return torch.einsum("nfw,nfv->nwv", output[:, blocks], fields).flatten(1)
 
 
 def _own(precomputed: dict[str, Tensor], n: int) -> dict[str, Tensor]:
