@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.spectrum.doscollection import GridDOSCollection
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import ase_mlham as mh
@@ -57,6 +57,7 @@ def test_simplices_fill_the_zone(dimension: int) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6), dimension=st.integers(1, 3))
+@example(seed=86573, dimension=1)
 def test_density_is_the_derivative_of_the_count(seed: int, dimension: int) -> None:
     rng = np.random.default_rng(seed)
     size = tuple([2] * dimension + [1] * (3 - dimension))
@@ -71,15 +72,17 @@ def test_density_is_the_derivative_of_the_count(seed: int, dimension: int) -> No
     total = simplices.density(energies, grid)[0]
     parts = simplices.density(energies, grid, weights)
     assert np.allclose(parts.sum(axis=0), total, atol=1e-8)
+    # a trapezoid across a jump of the density is wrong by half a step times the jump; two bands
+    # have four, and where there are none the steps are fine enough
+    missed = 1e-3 + 2 * (grid[1] - grid[0]) * total.max()
     at = rng.integers(100, 3900, 5)
     for i in at:
         below = np.trapezoid(total[: i + 1], grid[: i + 1])
-        # trapezoids across the kinks and jumps of a piecewise polynomial: a few grid steps
-        assert below == pytest.approx(simplices.count(corners, grid[i]), abs=0.02)
+        assert below == pytest.approx(simplices.count(corners, grid[i]), abs=missed)
     # every state is somewhere, and its projections carry what it had on average
-    assert np.trapezoid(total, grid) == pytest.approx(2.0, abs=0.02)
+    assert np.trapezoid(total, grid) == pytest.approx(2.0, abs=missed)
     assert np.trapezoid(parts, grid, axis=1) == pytest.approx(
-        weights.mean(axis=0).sum(axis=0), abs=0.02
+        weights.mean(axis=0).sum(axis=0), abs=missed
     )
 
 
