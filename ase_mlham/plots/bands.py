@@ -199,9 +199,10 @@ def plot_bands(
                 columnspacing=1.2,
             )
         if title:
+            # above the rows of the legend, two entries each
             legend = axes.get_legend()
-            two_rows = legend is not None and len(legend.get_texts()) > 2
-            axes.set_title(title, fontsize=9, loc="left", pad=30.0 if two_rows else None)
+            rows = 0 if legend is None else (len(legend.get_texts()) + 1) // 2
+            axes.set_title(title, fontsize=9, loc="left", pad=6.0 + 12.0 * rows)
         if dos is None:
             return axes
         draw_dos(made[1], dos, zero, emin, emax, vertical=True)
