@@ -68,6 +68,8 @@ def test_systems_are_as_asked(system: LCAOSystem) -> None:
     assert all(m.pattern == system.overlap.pattern for m in system.operators.values())
 
 
+# what is found is described at length, and a large system longer than hypothesis likes
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 def test_different_patterns_are_drawn() -> None:
     shorter = find(
         systems(same_pattern=False),
