@@ -114,8 +114,9 @@ def test_it_turns_with_the_structure(structure, rotation):
     again = integrals.nonlocal_potential(turned, basis, matrix.pattern)
     expected = rotated_matrix(matrix, basis, rotation)
     for a, b in zip(again.values, expected.values, strict=True):
-        # products of tables right to 5e-9 with couplings of a few eV
-        assert abs(a - b).max(initial=0) < 1e-6
+        # tables right to 5e-9 times couplings of a few eV; and a pair exactly at the end of its
+        # range may be counted on one side only, where 4e-6 eV are left of it
+        assert abs(a - b).max(initial=0) < 1e-5
 
 
 def test_small_parts_give_the_same(monkeypatch):
