@@ -367,25 +367,31 @@ def images(subject: Subject) -> Measurement:
     return _worst(measured)
 
 
-def _negative(moments: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    return None if moments is None else -moments
+def _reversed_moments(
+    subject: Subject, deviation: Callable[[NDArray, NDArray], float]
+) -> Measurement:
+    """Compare blocks for moments turned round with those before; `deviation(after, before)`."""
+    measured = {}
+    for probe, structure in _probes(subject).items():
+        reference, size = subject.blocks(structure)
+        flipped = None if structure.moments is None else -structure.moments
+        found, _ = subject.blocks(replace(structure, moments=flipped))
+        pairs = zip(found.values, reference.values, strict=True)
+        measured[probe] = max(deviation(a, b) for a, b in pairs) / size
+    return _worst(measured)
 
 
 def time_reversal(subject: Subject) -> Measurement:
     """Turning all moments round conjugates H and turns its spin; without any, spin is B alone."""
     if subject.layout.spin is SpinKind.NONE:
         raise Skip("Hamiltonians without spin")
-    measured = {}
-    for probe, structure in _probes(subject).items():
-        reference, size = subject.blocks(structure)
-        found, _ = subject.blocks(replace(structure, moments=_negative(structure.moments)))
-        worst = 0.0
-        for a, b in zip(found.values, reference.values, strict=True):
-            expected = b.conj().copy()
-            expected[1:] *= -1
-            worst = max(worst, float(abs(a - expected).max()))
-        measured[probe] = worst / size
-    return _worst(measured)
+
+    def deviation(a: NDArray, b: NDArray) -> float:
+        expected = b.conj().copy()
+        expected[1:] *= -1
+        return float(abs(a - expected).max())
+
+    return _reversed_moments(subject, deviation)
 
 
 def spinless_limit(subject: Subject) -> Measurement:
@@ -420,17 +426,12 @@ def collinear_flip(subject: Subject) -> Measurement:
     """Turning collinear moments round exchanges up and down."""
     if not subject.magnetic or subject.layout.spin is not SpinKind.COLLINEAR:
         raise Skip("no collinear spin")
-    measured = {}
-    for probe, structure in _probes(subject).items():
-        reference, size = subject.blocks(structure)
-        found, _ = subject.blocks(replace(structure, moments=_negative(structure.moments)))
-        worst = 0.0
-        for a, b in zip(found.values, reference.values, strict=True):
-            up, down = b[0] + b[1], b[0] - b[1]
-            worst = max(worst, float(abs(a[0] + a[1] - down).max()))
-            worst = max(worst, float(abs(a[0] - a[1] - up).max()))
-        measured[probe] = worst / size
-    return _worst(measured)
+
+    def deviation(a: NDArray, b: NDArray) -> float:
+        up, down = b[0] + b[1], b[0] - b[1]
+        return float(max(abs(a[0] + a[1] - down).max(), abs(a[0] - a[1] - up).max()))
+
+    return _reversed_moments(subject, deviation)
 
 
 def kramers(subject: Subject) -> Measurement:
