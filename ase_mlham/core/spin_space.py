@@ -12,7 +12,7 @@ from ase_mlham.core.spin import SpinKind
 from ase_mlham.core.system import LCAOSystem
 from ase_mlham.errors import InputError
 
-__all__ = ["spin_rotated", "to_spinor"]
+__all__ = ["spin_rotated", "spin_rotated_matrix", "to_spinor"]
 
 
 def to_spinor(system: LCAOSystem) -> LCAOSystem:
@@ -41,6 +41,14 @@ def to_spinor(system: LCAOSystem) -> LCAOSystem:
     )
 
 
+def spin_rotated_matrix(matrix: BlockMatrix, rotation: NDArray[np.float64]) -> BlockMatrix:
+    """A matrix of four Pauli components with those of spin turned: A_a -> sum_b Q_ab A_b."""
+    values = tuple(
+        np.concatenate([h[:1], np.einsum("ab,b...->a...", rotation, h[1:])]) for h in matrix.values
+    )
+    return BlockMatrix(matrix.pattern, values)
+
+
 def spin_rotated(system: LCAOSystem, rotation: NDArray[np.float64]) -> LCAOSystem:
     """The system with its spin turned, and nothing else: A_a -> sum_b Q_ab A_b, moments likewise.
 
@@ -63,15 +71,11 @@ def spin_rotated(system: LCAOSystem, rotation: NDArray[np.float64]) -> LCAOSyste
     Q = np.asarray(rotation, dtype=float)
     if Q.shape != (3, 3) or abs(Q @ Q.T - np.eye(3)).max() > 1e-8 or np.linalg.det(Q) < 0:
         raise InputError("spin turns by a proper rotation, an orthogonal matrix of determinant 1")
-    values = tuple(
-        np.concatenate([h[:1], np.einsum("ab,b...->a...", Q, h[1:])])
-        for h in system.hamiltonian.values
-    )
     structure = system.structure
     if structure.moments is not None:
         structure = replace(structure, moments=structure.moments @ Q.T)
     return system.replace(
         structure=structure,
-        hamiltonian=BlockMatrix(system.hamiltonian.pattern, values),
+        hamiltonian=spin_rotated_matrix(system.hamiltonian, Q),
         operators={n: m for n, m in system.operators.items() if m.n_components != 4},
     )

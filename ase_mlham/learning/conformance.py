@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_mlham.core import BlockMatrix, BlockPattern, OrbitalBasis, SpinKind, Structure
 from ase_mlham.core.spin import spin_blocks
+from ase_mlham.core.spin_space import spin_rotated_matrix
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.core.transform import permuted, rotated_matrix, shifted, supercell
 from ase_mlham.integrals import overlap as overlap_of
@@ -464,11 +465,7 @@ def moments_turned(subject: Subject) -> Measurement:
         reference, size = subject.blocks(structure, pattern)
         turned = replace(structure, moments=_turned_moments(subject, structure, Q))
         found, _ = subject.blocks(turned, pattern)
-        worst = 0.0
-        for a, b in zip(found.values, reference.values, strict=True):
-            spin = np.einsum("xy,y...->x...", Q, b[1:])
-            worst = max(worst, float(abs(a - np.concatenate([b[:1], spin])).max()))
-        measured[probe] = worst / size
+        measured[probe] = _deviation(found, spin_rotated_matrix(reference, Q)) / size
     return _worst(measured)
 
 

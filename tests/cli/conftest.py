@@ -137,6 +137,13 @@ class MagneticToy(ToyModel):
 
 
 @pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """An empty folder, the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def magnet() -> MagneticToy:
     return MagneticToy(SpinKind.COLLINEAR)
 

@@ -20,12 +20,6 @@ PNG = b"\x89PNG\r\n"
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def native(here, toy) -> str:
     write_system(toy.predict(bulk("Si", a=5.43)), "silicon.h5")
     return "silicon.h5"

@@ -22,12 +22,6 @@ OPENMX = Path(__file__).resolve().parents[1] / "data" / "openmx"
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def chain_file(here, chain) -> str:
     write("chain.extxyz", chain)
     return "chain.extxyz"
