@@ -27,8 +27,10 @@ from ase_mlham.learning.nn.features import (
     parity_signs,
 )
 from ase_mlham.learning.nn.frames import EdgeFrames, Frames
+from ase_mlham.learning.nn.moments import MomentEmbedding
 from ase_mlham.learning.nn.radial import BesselBasis, cosine_cutoff
 from ase_mlham.learning.nn.so2 import SO2Linear
+from ase_mlham.learning.nn.tensor_head import TensorHead
 
 __all__ = ["HamGNN", "HamGNNConfig"]
 
@@ -223,57 +225,6 @@ class ResidualBlock(nn.Module):
         return x + self.second(self.norm(self.gate(self.first(x))))
 
 
-class MomentEmbedding(nn.Module):
-    """Features of an atom from its magnetic moment.
-
-    Lengths and numbers are invariant. Vectors enter as axial vectors of degree one, scaled by a
-    function of their length and element.
-
-    Parameters
-    ----------
-    config : HamGNNConfig
-        Sizes.
-    channels : Channels
-        Of the features.
-    n_species : int
-        Elements.
-    kind : str
-        What is seen of them, as in `IrrepLayout.moments`.
-    """
-
-    def __init__(self, config: HamGNNConfig, channels: Channels, n_species: int, kind: str) -> None:
-        super().__init__()
-        self.kind, self.channels = kind, channels
-        vectors = kind == "vectors"
-        if vectors and not any(channels.other[1:2]):
-            raise ModelError(
-                "magnetic moments are axial vectors, which need channels of the other parity in "
-                "degree 1; set `other` to 4 or more"
-            )
-        self.first = nn.Linear(2, config.hidden)
-        self.species = nn.Embedding(n_species, config.hidden)
-        n_out = channels.natural[0] + (channels.other[1] if vectors else 0)
-        self.last = nn.Linear(config.hidden, n_out)
-
-    def forward(self, x: Tensor, graph: HamiltonianGraph) -> Tensor:
-        """Features [n_atoms, size] with those of the moments added."""
-        m = graph.moments
-        square = m.square().sum(1)
-        number = m[:, 2] if self.kind == "numbers" else square
-        hidden = self.first(torch.stack([number, square / (1.0 + square)], 1))
-        out = self.last(nn.functional.silu(hidden + self.species(graph.species)))
-        x = x.clone()
-        n_scalars = self.channels.natural[0]
-        x[:, :n_scalars] += out[:, :n_scalars]
-        if self.kind == "vectors":
-            # harmonics of degree one are y, z, x
-            vector = m[:, [1, 2, 0], None]
-            start, length = self.channels.lengths[:2]
-            degree = x[:, start : start + length].unflatten(1, (3, -1))
-            degree[..., self.channels.natural[1] :] += vector * out[:, None, n_scalars:]
-        return x
-
-
 class PairNodes(NamedTuple):
     """What atoms contribute to their pairs.
 
@@ -315,7 +266,7 @@ class HamGNN(nn.Module):
         self.embedding = nn.Embedding(n_species, channels.natural[0])
         self.moments = None
         if layout.moments != "none":
-            self.moments = MomentEmbedding(config, channels, n_species, layout.moments)
+            self.moments = MomentEmbedding(channels, n_species, layout.moments, config.hidden)
         self.frames = EdgeFrames(channels.l_max, even=channels.is_even)
         self.convolutions = nn.ModuleList(
             OrbitalConvolution(config, channels, n_species, 5.0) for _ in range(config.layers)
@@ -333,27 +284,10 @@ class HamGNN(nn.Module):
         )
         self.pair_first = SO2Linear(channels, channels)
         self.pair_gate = FrameGate(channels)
-        natural = max(layout.multiplicity(L, natural=True) for L in range(layout.l_max + 1))
-        other = max(layout.multiplicity(L, natural=False) for L in range(layout.l_max + 1))
-        head = Channels.even(channels.l_max, natural, other)
-        self.head = head
-        self.pair_last = SO2Linear(channels, head)
-        self.onsite_last = IrrepLinear(channels, head)
-        index = torch.empty(layout.n_coefficients, dtype=torch.int64)
-        for L, entries in enumerate(layout.channels):
-            n_natural = layout.multiplicity(L, natural=True)
-            for n in range(len(entries)):
-                column = n if n < n_natural else natural + n - n_natural
-                for M in range(2 * L + 1):
-                    row = (L * L + M) * (natural + other)
-                    index[layout.starts[L] + M * len(entries) + n] = row + column
-        reverse_index, reverse_sign = layout.reversal
-        self.register_buffer("select", index, persistent=False)
-        self.register_buffer("reverse_index", torch.from_numpy(reverse_index), persistent=False)
-        self.register_buffer("reverse_sign", torch.from_numpy(reverse_sign), persistent=False)
+        self.head = TensorHead(layout, channels.l_max)
+        self.pair_last = SO2Linear(channels, self.head.channels)
+        self.onsite_last = IrrepLinear(channels, self.head.channels)
         self.register_buffer("parity", parity_signs(channels), persistent=False)
-        block_parity = parity_signs(head)[index]
-        self.register_buffer("invert_sign", self.reverse_sign * block_parity, persistent=False)
 
     @property
     def message_cutoff(self) -> float:
@@ -412,26 +346,18 @@ class HamGNN(nn.Module):
     @property
     def _step(self) -> int:
         """Edges at once in prediction."""
-        if self.select.device.type != "cpu":
+        if self.parity.device.type != "cpu":
             return self.config.chunk
         # threads share the rows of an operation, and each has a cache of its own
         return min(self.config.chunk, _CACHED_EDGES * torch.get_num_threads())
-
-    def _coefficients(self, y: Tensor) -> Tensor:
-        """Coefficients from head features [n, size of the head]."""
-        return y.index_select(1, self.select)
-
-    def _transpose(self, coefficients: Tensor, sign: Tensor) -> Tensor:
-        """Coefficients of the transposed blocks."""
-        return coefficients.index_select(1, self.reverse_index) * sign.to(coefficients.dtype)
 
     def forward(
         self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None = None
     ) -> Coefficients:
         """Predict; in training each pair is evaluated in one direction, drawn at random."""
         x = self.atom_features(graph, precomputed)
-        onsite = self._coefficients(self.onsite_last(self.onsite_block(x)))
-        onsite = 0.5 * (onsite + self._transpose(onsite, self.reverse_sign))
+        onsite = self.head.coefficients(self.onsite_last(self.onsite_block(x)))
+        onsite = 0.5 * (onsite + self.head.transposed(onsite))
         table = torch.cat([self.pair_bra(x), self.pair_ket(x)])
         table = torch.cat([table, table * self.parity.to(x.dtype)])
         nodes = PairNodes(table, self.pair_weights.of_atoms(x))
@@ -465,13 +391,13 @@ class HamGNN(nn.Module):
             a, b = torch.where(turned, j, i), torch.where(turned, i, j)
             edges = self._edges(graph.species, a, b, distance)
             value = self._directed(nodes, radial, edges, frames, turned.long())
-            reverse = self._transpose(value, self.invert_sign)
+            reverse = self.head.transposed_inverted(value)
             return torch.where(turned[:, None], reverse, value)
         forward = self._edges(graph.species, i, j, distance)
         backward = self._edges(graph.species, j, i, distance)
         one = self._directed(nodes, radial, forward, frames, 0)
         two = self._directed(nodes, radial, backward, frames, 1)
-        return 0.5 * (one + self._transpose(two, self.invert_sign))
+        return 0.5 * (one + self.head.transposed_inverted(two))
 
     def _directed(
         self,
@@ -494,4 +420,4 @@ class HamGNN(nn.Module):
         x = nn.functional.embedding_bag(rows, nodes.table, mode="sum")
         y = frames.into(x, self.channels)
         y = self.pair_last(self.pair_gate(self.pair_first(y, weights)))
-        return self._coefficients(frames.out_of(y, self.head))
+        return self.head.coefficients(frames.out_of(y, self.head.channels))
