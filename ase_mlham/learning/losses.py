@@ -31,6 +31,10 @@ class LossConfig:
     huber : float
         Below this error (meV) the mean counts squares (e^2 / 2 huber + huber / 2), which makes the
         loss smooth at zero; 0 leaves |e|.
+    focal_gamma, focal_beta : float
+        The focal loss of LC-Net: in the mean every error has the weight
+        (1 / (1 + exp(-beta |e|)))^gamma, which is 2^-gamma for small errors and rises to 1 above
+        about 1 / beta, given in 1/eV. Off with gamma = 0.
     gauge_free : bool
         Take the best shift H + mu S out of each structure first.
     """
@@ -38,11 +42,15 @@ class LossConfig:
     mean: float = 1.0
     rms: float = 0.3
     huber: float = 0.0
+    focal_gamma: float = 0.0
+    focal_beta: float = 0.25
     gauge_free: bool = True
 
     def __post_init__(self) -> None:
         if min(self.mean, self.rms, self.huber) < 0 or self.mean + self.rms == 0:
             raise InputError("weights of the loss must not be negative, nor all zero")
+        if min(self.focal_gamma, self.focal_beta) < 0:
+            raise InputError("focal_gamma and focal_beta must not be negative")
 
 
 @dataclass(frozen=True)
@@ -159,8 +167,16 @@ def block_loss(error: Tensor, overlap: Tensor, n_onsite: int, config: LossConfig
         if config.huber:
             small = size.square() / (2 * config.huber) + config.huber / 2
             size = torch.where(size < config.huber, small, size)
+        if config.focal_gamma:
+            size = size * _focal_weight(error, config)
         out = out + config.mean * size.mean()
     if config.rms:
         # the gradient of a root at zero is infinite: 1e-6 meV keeps a perfect fit finite
         out = out + config.rms * torch.sqrt(error.square().mean() + 1e-12)
     return out
+
+
+def _focal_weight(error: Tensor, config: LossConfig) -> Tensor:
+    """Weights of errors (meV), eq. 6 of the publication of the complete local coordinates."""
+    beta = 0.001 * config.focal_beta
+    return torch.sigmoid(beta * error.abs()) ** config.focal_gamma

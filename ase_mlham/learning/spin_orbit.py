@@ -178,8 +178,13 @@ class SpinOrbitStrength(nn.Module):
         out = a.new_zeros(len(a), self.n_pairs)
         return out.index_add_(1, self.shells, a * b)
 
-    def fit(self, examples: Sequence[TrainingExample]) -> None:
-        """Least squares of B over all training structures."""
+    def fit(self, examples: Sequence[TrainingExample], *, tables: bool = True) -> None:
+        """Least squares of B over all training structures; without tables, the scales alone."""
+        if tables:
+            self._fit_tables(examples)
+        self._fit_scales(examples)
+
+    def _fit_tables(self, examples: Sequence[TrainingExample]) -> None:
         n_species = len(self.onsite)
         n = len(self.knots)
         shape = (n_species, n_species, self.n_pairs)
@@ -207,7 +212,6 @@ class SpinOrbitStrength(nn.Module):
         ridge = _RIDGE * size[..., None, None] * torch.eye(n)
         self.tables.copy_(torch.linalg.solve(gram + ridge, right).transpose(-1, -2))
         self.onsite.copy_(onsite[1] / onsite[0].clamp(min=1e-30))
-        self._fit_scales(examples)
 
     def _fit_scales(self, examples: Sequence[TrainingExample]) -> None:
         """Spread of the best xi of each pair about the baseline, weighted with <L>."""

@@ -126,6 +126,7 @@ def _same_tables(old: TargetTransform, new: TargetTransform) -> bool:
         a.elements == b.elements
         and old.layout.shells.of == new.layout.shells.of
         and old.config.operators == new.config.operators
+        and old.config.tables == new.config.tables
         and old.config.bin_width == new.config.bin_width
         and old.knots.shape == new.knots.shape
         and old.onsite_knots.shape == new.onsite_knots.shape

@@ -54,6 +54,9 @@ class TargetConfig:
     ----------
     operators : tuple of str
         Matrices subtracted before anything is fitted, names as in `core.system.OPERATORS`.
+    tables : bool
+        Fit the two-centre tables and the on-site sums. Without them, and with no operators, the
+        network learns H as it is, which is what most publications do.
     n_splines : int
         Functions of distance in a two-centre table.
     onsite_cutoff : float
@@ -70,6 +73,7 @@ class TargetConfig:
     """
 
     operators: tuple[str, ...] = ("kinetic",)
+    tables: bool = True
     n_splines: int = 24
     onsite_cutoff: float = 5.0
     n_onsite_splines: int = 9
@@ -292,7 +296,10 @@ class TargetTransform(nn.Module):
 
     def _onsite(self, graph: HamiltonianGraph, momentum: Coefficients | None) -> _Affine:
         """Baseline and scale of the atoms."""
-        base = self._onsite_at(graph)
+        if self.config.tables:
+            base = self._onsite_at(graph)
+        else:
+            base = graph.message_vectors.new_zeros(graph.n_atoms, self.layout.n_coefficients)
         scale = self.onsite_scale.to(base.dtype)[self.channel_of].expand(graph.n_atoms, -1)
         if self.strength is not None:
             l = _given(momentum).onsite
@@ -303,7 +310,10 @@ class TargetTransform(nn.Module):
 
     def _offsite(self, graph: HamiltonianGraph, momentum: Coefficients | None) -> _Affine:
         """Baseline and scale of the pairs."""
-        base = self._tables_at(graph)
+        if self.config.tables:
+            base = self._tables_at(graph)
+        else:
+            base = graph.pair_vectors.new_zeros(graph.n_pairs, self.layout.n_coefficients)
         table = self.offsite_scale.to(base.dtype)
         distance = graph.pair_vectors.norm(dim=1)
         scale = between_bins(distance, table, self.config.bin_width)
@@ -363,12 +373,13 @@ class TargetTransform(nn.Module):
         Returns
         -------
         (n_examples,) float
-            The shift mu of each structure, eV: its target is H - mu S.
+            The shift mu of each structure, eV: its target is H - mu S. Zero without tables, where
+            the target is H.
         """
         if self.strength is not None:
-            self.strength.fit(examples)
+            self.strength.fit(examples, tables=self.config.tables)
         shifts = np.zeros(len(examples))
-        for step in range(rounds):
+        for step in range(rounds if self.config.tables else 0):
             self._fit_tables(examples, shifts)
             if step == rounds - 1:
                 break

@@ -75,6 +75,24 @@ def test_huber_is_smooth_and_approaches_the_mean():
     assert float(block_loss(error, overlap, n, config)) == pytest.approx(expected)
 
 
+def test_focal_loss_is_that_of_the_publication():
+    overlap, n = torch.tensor([1.0, 0.3, 0.2, 0.1], dtype=torch.float64), 2
+    error = torch.tensor([[0.0, 0.5, -2.0, 30.0]], dtype=torch.float64)
+    config = LossConfig(rms=0.0, focal_gamma=2.0, focal_beta=0.25, gauge_free=False)
+    size = np.abs(error.numpy())
+    # eq. 6 in eV, times 1000
+    expected = 1e3 * np.mean((1 / (1 + np.exp(-0.25 * size))) ** 2 * size)
+    assert float(block_loss(error, overlap, n, config)) == pytest.approx(expected, rel=1e-12)
+    free = LossConfig(rms=0.0, focal_gamma=2.0, focal_beta=0.25)
+    a, b = (block_loss(e, overlap, n, free) for e in (error, error + 0.7 * overlap))
+    # rounding of the best shift
+    assert float(a) == pytest.approx(float(b), rel=1e-12)
+    off = LossConfig(focal_beta=3.0)
+    assert block_loss(error, overlap, n, off) == block_loss(error, overlap, n, LossConfig())
+    with pytest.raises(InputError, match="focal_gamma"):
+        LossConfig(focal_gamma=-1.0)
+
+
 def test_gradient_of_a_perfect_prediction_is_finite():
     error = torch.zeros(1, 6, requires_grad=True)
     block_loss(error, torch.ones(6), 2, LossConfig()).backward()

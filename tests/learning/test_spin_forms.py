@@ -253,6 +253,12 @@ def test_strengths_that_are_functions_of_distance_need_no_network():
     wrong = max(float((a - b).abs().max()) for a, b in zip(again, whole, strict=True))
     # what the ridge and the end of the splines leave, of a part of 0.1 eV
     assert wrong < 2e-3 * float(whole.offsite.abs().max())
+    # as it is, without tables: scales alone
+    bare = fitted_transform(data, TargetConfig(operators=(), tables=False))
+    for part in bare.baseline(example.graph, example.momentum):
+        assert not part.any()
+    # of the 0.7 that all strengths on site are where there is an angular momentum
+    assert float(bare.strength.onsite_scale.max()) == pytest.approx(0.7, rel=1e-6)
 
 
 def test_the_network_of_a_strength_gives_one_number_for_two_shells():

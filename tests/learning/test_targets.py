@@ -72,3 +72,26 @@ def test_a_perfect_crystal_is_not_fitted_to_its_rounding_errors():
     single = transform.baseline(graph.to("cpu", torch.float32)).onsite
     # single precision of numbers of 10 eV; rounding errors blown up were 1e6 eV
     assert float((single - exact).abs().max()) < 1e-4
+
+
+def test_without_tables_the_target_is_h_in_units_of_its_size(systems):
+    data = ReferenceData(systems[:3], message_cutoff=5.0, operators=())
+    config = TargetConfig(operators=(), tables=False)
+    transform = TargetTransform(data.layout, config, 2 * 2.6)
+    assert not transform.fit(data).any()
+    assert not transform.tables.any()
+    assert transform.histogram.any()
+    squares = []
+    for example in data:
+        for part in transform.baseline(example.graph):
+            assert not part.any()
+        normal = transform.normalise(example.graph, example.target)
+        squares.append(normal.onsite.square())
+        back = transform.restore(example.graph, normal)
+        for a, b in zip(back, example.target, strict=True):
+            # multiplied and divided by one number, double precision
+            torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-12)
+    # of degree zero, which these on-site blocks hold
+    scalars = torch.cat(squares)[:, transform.onsite_scale[transform.channel_of] > 1e-3]
+    assert scalars.shape[1] > 5
+    torch.testing.assert_close(scalars.mean(0), torch.ones_like(scalars[0]))
