@@ -6,6 +6,7 @@ states reaches the number of electrons, by linear tetrahedra or with smeared occ
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "BandEdges",
     "Occupation",
     "band_edges",
+    "electron_count",
     "fermi_level",
     "fermi_level_of_states",
     "mesh_of",
@@ -202,23 +204,60 @@ def fermi_level_of_states(
         if edges is not None:
             return edges.middle
     low, high = float(states.energies.min()), float(states.energies.max())
+    if chosen is not Occupation.TETRAHEDRON:
+        width = DEFAULT_SMEARING if smearing is None else float(smearing)
+        low, high = low - 40 * width, high + 40 * width
+    electrons = _counter(states, smearing, chosen)
+    return _level(electrons, states.n_electrons, low - 1e-3, high + 1e-3)
+
+
+def electron_count(
+    states: EigenStates,
+    level: float,
+    smearing: float | None = None,
+    method: Occupation | str | None = None,
+) -> float:
+    """Electrons in the states up to a level, in one cell.
+
+    Parameters
+    ----------
+    states : EigenStates
+        On a mesh, from the lowest.
+    level : float
+        eV.
+    smearing, method
+        As for `fermi_level`: by default linear tetrahedra on a regular mesh, and where there is
+        none a Fermi function of 0.1 eV.
+
+    Raises
+    ------
+    InputError
+        The states are not all from the lowest, or options exclude one another.
+    """
+    if states.first_band != 0:
+        raise InputError("counting electrons needs all states from the lowest")
+    return float(_counter(states, smearing, _method(states, smearing, method))(level))
+
+
+def _counter(
+    states: EigenStates, smearing: float | None, chosen: Occupation
+) -> Callable[[float], float]:
+    """Electrons in the states as a function of the level."""
     if chosen is Occupation.TETRAHEDRON:
         if states.mesh is None:
             raise InputError("tetrahedra need a regular mesh of k-points: give kpts=(n1, n2, n3)")
         tetrahedra = Tetrahedra(states.mesh)
         sorted_corners = [tetrahedra.corners(channel) for channel in states.energies]
+        return lambda level: (
+            states.degeneracy * sum(tetrahedra.count(c, level) for c in sorted_corners)
+        )
+    width = DEFAULT_SMEARING if smearing is None else float(smearing)
 
-        def electrons(level: float) -> float:
-            return states.degeneracy * sum(tetrahedra.count(c, level) for c in sorted_corners)
-    else:
-        width = DEFAULT_SMEARING if smearing is None else float(smearing)
-        low, high = low - 40 * width, high + 40 * width
+    def electrons(level: float) -> float:
+        filling = occupations(states, level, width, chosen)
+        return float(states.degeneracy * np.einsum("k,skb->", states.weights, filling))
 
-        def electrons(level: float) -> float:
-            filling = occupations(states, level, width, chosen)
-            return float(states.degeneracy * np.einsum("k,skb->", states.weights, filling))
-
-    return _level(electrons, states.n_electrons, low - 1e-3, high + 1e-3)
+    return electrons
 
 
 def _method(

@@ -1,156 +1,42 @@
-"""How good a model is: matrix elements, bands and gap, on structures with known Hamiltonians.
+"""How good models are: matrix elements, bands and gap, on structures with known Hamiltonians.
 
 A small error of matrix elements does not bound the error of bands: both are always reported.
+Structures pass by one at a time, and of each only sums are kept.
 """
 
 from __future__ import annotations
 
+import sys
+import time
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_mlham.core import LCAOSystem
+from ase_mlham.core import LCAOSystem, SpinKind
+from ase_mlham.core.basis import symbol
 from ase_mlham.core.spin_space import to_spinor
-from ase_mlham.errors import DomainError
+from ase_mlham.errors import DomainError, InputError
 from ase_mlham.learning.dataset import onto_basis, with_mulliken_moments
 from ase_mlham.learning.domain import DomainWarning, OnUnknown
+from ase_mlham.learning.evaluation import (
+    EnergyErrors,
+    Evaluation,
+    StructureErrors,
+    training_pairs,
+)
+from ase_mlham.learning.histograms import ElementHistograms
 from ase_mlham.learning.metrics import MatrixErrors, matrix_errors
 from ase_mlham.progress import track
 
 if TYPE_CHECKING:
     from ase_mlham.electronic.collapse import Collapse
     from ase_mlham.electronic.comparison import BandComparison
+    from ase_mlham.electronic.states import EigenStates
     from ase_mlham.learning.model import HamiltonianModel
 
-__all__ = ["Evaluation", "StructureErrors", "evaluate"]
-
-
-@dataclass(frozen=True)
-class StructureErrors:
-    """Errors on one structure.
-
-    Attributes
-    ----------
-    name : str
-        What the reference is called.
-    n_atoms : int
-        Atoms.
-    matrix : MatrixErrors
-        Of H, after the best shift.
-    overlap : float
-        Largest difference of S.
-    bands : BandComparison or None
-        Of eigenvalues and gap.
-    collapse : Collapse or None
-        Whether spurious states lie among the predicted bands.
-    warnings : tuple of str
-        Reservations of the model.
-    """
-
-    name: str
-    n_atoms: int
-    matrix: MatrixErrors
-    overlap: float
-    bands: BandComparison | None
-    collapse: Collapse | None
-    warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values; matrix errors in meV, the rest as their own classes say."""
-        return {
-            "name": self.name,
-            "n_atoms": self.n_atoms,
-            "matrix": self.matrix.to_dict(),
-            "overlap": self.overlap,
-            "bands": None if self.bands is None else self.bands.to_dict(),
-            "collapse": None if self.collapse is None else self.collapse.to_dict(),
-            "warnings": list(self.warnings),
-        }
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Errors of a model on several structures.
-
-    Attributes
-    ----------
-    model : str
-        Name and version.
-    structures : tuple of StructureErrors
-        In the order given.
-    """
-
-    model: str
-    structures: tuple[StructureErrors, ...]
-
-    @property
-    def total(self) -> MatrixErrors:
-        """Matrix errors of all structures together."""
-        return MatrixErrors.total(entry.matrix for entry in self.structures)
-
-    def summary(self) -> dict[str, float]:
-        """The numbers to quote, in meV (the difference of S has no unit).
-
-        Band errors are means over structures that did not collapse; how many did is stated.
-        """
-        total = self.total
-        out: dict[str, float] = {
-            "structures": len(self.structures),
-            "H MAE": total.overall.mae,
-            "H rms": total.overall.rms,
-            "H on-site MAE": total.onsite.mae,
-            "H off-site MAE": total.offsite.mae,
-            "H worst structure MAE": max(e.matrix.overall.mae for e in self.structures),
-            "S largest difference": max(e.overlap for e in self.structures),
-        }
-        known = [e for e in self.structures if e.bands is not None]
-        if known:
-            out["collapsed"] = sum(bool(e.collapse and e.collapse.collapsed) for e in known)
-            good = [e.bands for e in known if not (e.collapse and e.collapse.collapsed)]
-            bands = [band for band in good if band is not None]
-            if bands:
-                out["occupied bands MAE"] = 1000 * float(np.mean([b.occupied.mean for b in bands]))
-                for window in bands[0].windows:
-                    means = [b.windows[window].mean for b in bands]
-                    out[f"bands within {window} MAE"] = 1000 * float(np.mean(means))
-                    largest = [b.windows[window].max for b in bands]
-                    out[f"bands within {window} largest"] = 1000 * float(np.max(largest))
-                out["gap MAE"] = 1000 * float(np.mean([abs(b.gap_error) for b in bands]))
-        return out
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, as plain values."""
-        return {
-            "model": self.model,
-            "units": "meV",
-            "summary": self.summary(),
-            "matrix": self.total.to_dict(),
-            "structures": [entry.to_dict() for entry in self.structures],
-        }
-
-    def to_markdown(self) -> str:
-        """Tables for a report: the summary, and the errors by kind of block."""
-        lines = [f"Errors of {self.model}, meV, after the best shift H + mu S.", ""]
-        lines += ["| | |", "|---|---|"]
-        lines += [f"| {name} | {value:.3g} |" for name, value in self.summary().items()]
-        total = self.total
-        for title, tallies in (
-            ("elements", total.by_elements),
-            ("shells", total.by_shells),
-            ("distance, Å", total.by_distance),
-            ("part of H", total.by_part),
-        ):
-            if not tallies:
-                continue
-            lines += ["", f"| {title} | MAE | rms | largest |", "|---|---|---|---|"]
-            order = sorted(tallies, key=lambda key: (len(key.partition("-")[0]), key))
-            for key in order if title.startswith("distance") else sorted(tallies):
-                t = tallies[key]
-                lines.append(f"| {key} | {t.mae:.3g} | {t.rms:.3g} | {1000 * t.largest:.3g} |")
-        return "\n".join(lines) + "\n"
+__all__ = ["Evaluation", "StructureErrors", "evaluate", "evaluate_models"]
 
 
 def evaluate(
@@ -169,7 +55,7 @@ def evaluate(
     model : HamiltonianModel
         Anything with `predict`.
     systems : iterable of LCAOSystem or (name, LCAOSystem)
-        References in the basis of the model.
+        References in the basis of the model; one at a time is held.
     kpts : as for `electronic.kpoints.k_points`
         Mesh for eigenvalues: three integers, or points per 1/Å.
     bands : bool
@@ -183,39 +69,174 @@ def evaluate(
     ------
     DomainError
         A reference has another spin kind, basis or element than the model.
+    InputError
+        There is no reference.
     """
-    out = []
-    entries = list(systems)
-    for number, entry in enumerate(track(entries, len(entries), "structures")):
-        name, reference = entry if isinstance(entry, tuple) else (f"structure {number}", entry)
-        if getattr(model, "sees_moments", False) and reference.structure.moments is None:
-            reference = with_mulliken_moments(reference)
+    return evaluate_models(
+        [model],
+        systems,
+        kpts=kpts,
+        bands=bands,
+        max_orbitals=max_orbitals,
+        on_unknown=on_unknown,
+    )[0]
+
+
+def evaluate_models(
+    models: Sequence[HamiltonianModel],
+    systems: Iterable[LCAOSystem | tuple[str, LCAOSystem]],
+    *,
+    names: Sequence[str] | None = None,
+    kpts: Any = 2.0,
+    bands: bool = True,
+    max_orbitals: int = 2000,
+    on_unknown: OnUnknown = "warn",
+) -> tuple[Evaluation, ...]:
+    """Compare predictions of several models with the same known Hamiltonians.
+
+    Parameters
+    ----------
+    models : sequence of HamiltonianModel
+        All see every structure.
+    systems, kpts, bands, max_orbitals, on_unknown
+        As for `evaluate`. Each reference is read and solved once.
+    names : sequence of str, optional
+        What the models are called in the results; by default their names and versions.
+
+    Returns
+    -------
+    tuple of Evaluation
+        In the order of the models.
+
+    Raises
+    ------
+    DomainError
+        A reference has another spin kind, basis or element than one of the models.
+    InputError
+        There is no model or no reference, or two models have one name.
+    """
+    called = [f"{m.file.name} {m.file.version}" for m in models] if names is None else list(names)
+    if not models or len(called) != len(models) or len(set(called)) != len(called):
+        raise InputError(
+            f"models named {', '.join(called) or '(none)'}: a comparison needs one or more models, "
+            "each with a name of its own (names=)"
+        )
+    found: list[list[StructureErrors]] = [[] for _ in models]
+    histograms = [ElementHistograms() for _ in models]
+    steps = track(systems, len(systems), "structures") if isinstance(systems, Sized) else systems
+    for number, entry in enumerate(steps):
+        name, system = entry if isinstance(entry, tuple) else (f"structure {number}", entry)
+        reference = _Reference(name, system, kpts if bands else None, max_orbitals)
+        for label, model, errors, counts in zip(called, models, found, histograms, strict=True):
+            where = name if len(models) == 1 else f"{name}, model {label}"
+            errors.append(_one_structure(model, reference, counts, on_unknown, where))
+    if not found[0]:
+        raise InputError("there is no structure to evaluate on; give systems with Hamiltonians")
+    return tuple(
+        Evaluation(label, tuple(errors), training_pairs(model.file.domain), counts)
+        for label, model, errors, counts in zip(called, models, found, histograms, strict=True)
+    )
+
+
+class _Reference:
+    """A known system in the form that a model predicts, and its eigenstates, solved once."""
+
+    def __init__(self, name: str, system: LCAOSystem, kpts: Any, max_orbitals: int) -> None:
+        self.name, self._system, self._kpts = name, system, kpts
+        self._solve = kpts is not None and system.n_orbitals <= max_orbitals
+        self._solved: dict[SpinKind, EigenStates] = {}
+
+    def for_model(self, model: HamiltonianModel) -> LCAOSystem:
+        """With moments if the model sees them, with spinors if it predicts isotropic ones."""
+        system = self._system
+        if getattr(model, "sees_moments", False) and system.structure.moments is None:
+            system = with_mulliken_moments(system)
         form = getattr(model, "form", None)
-        if form is not None and form.isotropic:
-            reference = to_spinor(reference)
-        with warnings.catch_warnings():
-            # what it says is in system.warnings
-            warnings.simplefilter("ignore", DomainWarning)
-            predicted = model.predict(reference.structure, on_unknown=on_unknown)
-        out.append(_compare(name, predicted, reference, kpts, bands, max_orbitals))
-    return Evaluation(f"{model.file.name} {model.file.version}", tuple(out))
+        return to_spinor(system) if form is not None and form.isotropic else system
+
+    def states(self, system: LCAOSystem) -> EigenStates | None:
+        """Of a form of the system, on the mesh; None if energies are not compared."""
+        if not self._solve:
+            return None
+        from ase_mlham.electronic.fermi import mesh_of
+        from ase_mlham.electronic.states import eigenstates
+
+        if system.spin not in self._solved:
+            points = mesh_of(self._system, self._kpts, reduce=False)
+            self._solved[system.spin] = eigenstates(system, points)
+        return self._solved[system.spin]
 
 
-def _compare(
-    name: str,
-    predicted: LCAOSystem,
-    reference: LCAOSystem,
-    kpts: Any,
-    bands: bool,
-    max_orbitals: int,
+def _one_structure(
+    model: HamiltonianModel,
+    known: _Reference,
+    histograms: ElementHistograms,
+    on_unknown: OnUnknown,
+    where: str,
 ) -> StructureErrors:
+    """Predict one structure and compare."""
+    reference = known.for_model(model)
+    predicted, seconds = _predict(model, reference, on_unknown, where)
+    peak = _peak_memory()
+    matrix, overlap = _compare_matrices(predicted, reference, histograms, where)
+    states = known.states(reference)
+    bands = energies = collapse = None
+    if states is not None:
+        bands, energies, collapse = _compare_energies(predicted, states)
+    structure = reference.structure
+    return StructureErrors(
+        name=known.name,
+        formula=structure.to_atoms().get_chemical_formula("metal"),
+        elements=tuple(symbol(int(z)) for z in np.unique(structure.numbers)),
+        n_atoms=structure.n_atoms,
+        matrix=matrix,
+        overlap=overlap,
+        bands=bands,
+        energies=energies,
+        collapse=collapse,
+        warnings=predicted.warnings,
+        seconds=seconds,
+        peak_memory=peak,
+    )
+
+
+def _predict(
+    model: HamiltonianModel, reference: LCAOSystem, on_unknown: OnUnknown, where: str
+) -> tuple[LCAOSystem, float]:
+    """Prediction and the seconds that it took."""
+    with warnings.catch_warnings():
+        # what it says is in system.warnings
+        warnings.simplefilter("ignore", DomainWarning)
+        started = time.perf_counter()
+        try:
+            predicted = model.predict(reference.structure, on_unknown=on_unknown)
+        except DomainError as error:
+            raise DomainError(f"{where}: {error}") from error
+        return predicted, time.perf_counter() - started
+
+
+def _peak_memory() -> float | None:
+    """Largest memory of the process so far, bytes; None where the system does not tell."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return None
+    used = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    # macOS counts bytes, others kibibytes
+    return used if sys.platform == "darwin" else 1024.0 * used
+
+
+def _compare_matrices(
+    predicted: LCAOSystem, reference: LCAOSystem, histograms: ElementHistograms, where: str
+) -> tuple[MatrixErrors, float]:
+    """Errors of H, and the largest difference of S."""
     if predicted.spin is not reference.spin:
         raise DomainError(
-            f"{name}: a {reference.spin.value} Hamiltonian; the model predicts "
+            f"{where}: a {reference.spin.value} Hamiltonian; the model predicts "
             f"{predicted.spin.value} ones"
         )
     if predicted.orbital_labels() != reference.orbital_labels():
-        raise DomainError(f"{name}: its orbitals are not those of the model")
+        raise DomainError(f"{where}: its orbitals are not those of the model")
     aligned = onto_basis(reference, predicted.basis)
     matrix = matrix_errors(
         predicted.hamiltonian,
@@ -223,26 +244,33 @@ def _compare(
         aligned.overlap,
         reference.structure,
         predicted.basis,
+        histograms=histograms,
     )
     pattern = predicted.overlap.pattern.union(aligned.overlap.pattern)
     difference = predicted.overlap.on_pattern(pattern) - aligned.overlap.on_pattern(pattern)
-    comparison = collapse = None
-    if bands and predicted.n_orbitals <= max_orbitals:
-        from ase_mlham.electronic.collapse import check_collapse
-        from ase_mlham.electronic.comparison import compare_bands
-        from ase_mlham.electronic.fermi import fermi_level_of_states, mesh_of
-        from ase_mlham.electronic.states import eigenstates
+    return matrix, max(float(abs(array).max()) for array in difference.values)
 
-        points = mesh_of(reference, kpts, reduce=False)
-        states = eigenstates(predicted, points)
-        comparison = compare_bands(states, eigenstates(reference, points))
-        collapse = check_collapse(predicted, fermi_level_of_states(states))
-    return StructureErrors(
-        name=name,
-        n_atoms=reference.structure.n_atoms,
-        matrix=matrix,
-        overlap=max(float(abs(array).max()) for array in difference.values),
-        bands=comparison,
-        collapse=collapse,
-        warnings=predicted.warnings,
+
+def _compare_energies(
+    predicted: LCAOSystem, reference: EigenStates
+) -> tuple[BandComparison, EnergyErrors, Collapse]:
+    """Errors of bands, of single energies and of the electron count; spurious states."""
+    from ase_mlham.electronic.collapse import check_collapse
+    from ase_mlham.electronic.comparison import compare_bands
+    from ase_mlham.electronic.fermi import electron_count, fermi_level_of_states
+    from ase_mlham.electronic.kpoints import KPoints
+    from ase_mlham.electronic.states import eigenstates
+
+    points = KPoints(reference.kpts, reference.weights, reference.mesh)
+    states = eigenstates(predicted, points)
+    bands = compare_bands(states, reference)
+    level = fermi_level_of_states(reference)
+    n = min(states.n_bands, reference.n_bands)
+    first, second = states.energies[..., :n], reference.energies[..., :n]
+    # the same count of both: at the middle of a gap or a level of tetrahedra it is the true number,
+    # but not where a Fermi function fills the few levels of a molecule
+    electrons = electron_count(states, level + bands.shift) - electron_count(reference, level)
+    energies = EnergyErrors.of(
+        (first - second - bands.shift).ravel(), (second - level).ravel(), electrons
     )
+    return bands, energies, check_collapse(predicted, fermi_level_of_states(states))

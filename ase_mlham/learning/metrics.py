@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ase_mlham.core import BlockMatrix, OrbitalBasis, SpinKind, Structure
 from ase_mlham.core.basis import LETTERS
 from ase_mlham.errors import InputError
-from ase_mlham.learning.parts import part_names, parts_of, real_parts
+from ase_mlham.learning.histograms import ElementHistograms
+from ase_mlham.learning.parts import Part, part_names, parts_of, real_parts
 
 __all__ = ["MatrixErrors", "Tally", "best_shift", "matrix_errors"]
 
@@ -80,6 +81,16 @@ class Tally:
         return {"mae": self.mae, "rms": self.rms, "max": 1000.0 * self.largest, "n": self.n}
 
 
+_TABLES = (
+    "by_elements",
+    "by_shells",
+    "by_distance",
+    "by_part",
+    "onsite_by_element",
+    "offsite_by_elements",
+)
+
+
 def _tallies() -> dict[str, Tally]:
     return {}
 
@@ -96,6 +107,9 @@ class MatrixErrors:
         By pair of elements ("Si-Ge"), by angular momenta ("s-p", on-site blocks included), by
         distance of the atoms ("2-3", off-site only, Å), and, with spin, by real part of H (P, B, C,
         K; see `learning.parts`).
+    onsite_by_element, offsite_by_elements : dict of Tally
+        `onsite` by element ("Si") and `offsite` by pair of elements ("Si-Ge"): together they are
+        `by_elements`.
     not_shifted : Tally
         All elements before the shift.
     shifts : list of float
@@ -109,6 +123,8 @@ class MatrixErrors:
     by_shells: dict[str, Tally] = field(default_factory=_tallies)
     by_distance: dict[str, Tally] = field(default_factory=_tallies)
     by_part: dict[str, Tally] = field(default_factory=_tallies)
+    onsite_by_element: dict[str, Tally] = field(default_factory=_tallies)
+    offsite_by_elements: dict[str, Tally] = field(default_factory=_tallies)
     not_shifted: Tally = field(default_factory=Tally)
     shifts: list[float] = field(default_factory=list)
 
@@ -116,7 +132,7 @@ class MatrixErrors:
         """Include another structure."""
         for name in ("overall", "onsite", "offsite", "not_shifted"):
             getattr(self, name).add(getattr(other, name))
-        for name in ("by_elements", "by_shells", "by_distance", "by_part"):
+        for name in _TABLES:
             mine, theirs = getattr(self, name), getattr(other, name)
             for key, tally in theirs.items():
                 mine.setdefault(key, Tally()).add(tally)
@@ -132,10 +148,7 @@ class MatrixErrors:
             "overall": self.overall.to_dict(),
             "onsite": self.onsite.to_dict(),
             "offsite": self.offsite.to_dict(),
-            "by_elements": table(self.by_elements),
-            "by_shells": table(self.by_shells),
-            "by_distance": table(self.by_distance),
-            "by_part": table(self.by_part),
+            **{name: table(getattr(self, name)) for name in _TABLES},
             "not_shifted": self.not_shifted.to_dict(),
             "shifts": [1000.0 * mu for mu in self.shifts],
         }
@@ -162,6 +175,7 @@ def matrix_errors(
     structure: Structure,
     basis: OrbitalBasis,
     bin_width: float = 1.0,
+    histograms: ElementHistograms | None = None,
 ) -> MatrixErrors:
     """Errors of a Hamiltonian.
 
@@ -175,6 +189,8 @@ def matrix_errors(
         What they belong to.
     bin_width : float
         Of the table by distance, Å.
+    histograms : ElementHistograms, optional
+        Counts every element, both members of each pair.
 
     Raises
     ------
@@ -189,12 +205,15 @@ def matrix_errors(
     if not np.array_equal(predicted.pattern.species, reference.pattern.species):
         raise InputError("the two Hamiltonians are not of the same atoms")
     pattern = predicted.pattern.union(reference.pattern).union(overlap.pattern)
-    difference = predicted.on_pattern(pattern) - reference.on_pattern(pattern)
+    reference = reference.on_pattern(pattern)
+    difference = predicted.on_pattern(pattern) - reference
     overlap = overlap.on_pattern(pattern)
     mu = best_shift(difference, overlap)
     bins = np.floor(np.linalg.norm(pattern.vectors(structure), axis=1) / bin_width).astype(int)
     out = MatrixErrors(shifts=[mu])
-    for group, raw, s in zip(pattern.groups, difference.values, overlap.values, strict=True):
+    for group, raw, s, known in zip(
+        pattern.groups, difference.values, overlap.values, reference.values, strict=True
+    ):
         here = pattern.onsite[group.slice]
 
         def tally(values: NDArray, here: NDArray = here) -> Tally:
@@ -206,10 +225,16 @@ def matrix_errors(
         a, b = basis.species[group.species_i], basis.species[group.species_j]
         out.overall.add(tally(error))
         out.by_elements.setdefault(f"{a.symbol}-{b.symbol}", Tally()).add(tally(error))
-        out.onsite.add(Tally.of(error[:, here]))
+        onsite, offsite = Tally.of(error[:, here]), Tally.of(error[:, ~here], 2)
+        out.onsite.add(onsite)
+        out.offsite.add(offsite)
+        if onsite.n:
+            out.onsite_by_element.setdefault(a.symbol, Tally()).add(onsite)
+        if offsite.n:
+            name = f"{a.symbol}-{b.symbol}"
+            out.offsite_by_elements.setdefault(name, Tally()).add(offsite)
         for name, values in _by_part(error):
             out.by_part.setdefault(name, Tally()).add(tally(values))
-        out.offsite.add(Tally.of(error[:, ~here], 2))
         for index in np.unique(bins[group.slice][~here]):
             low = index * bin_width
             chosen = ~here & (bins[group.slice] == index)
@@ -220,15 +245,29 @@ def matrix_errors(
                 key = "-".join(LETTERS[l] for l in sorted((la, lb)))
                 part = error[:, :, rows][..., columns]
                 out.by_shells.setdefault(key, Tally()).add(tally(part))
+        if histograms is not None:
+            for chosen, times in ((here, 1), (~here, 2)):
+                right = _real(known[:, chosen])
+                histograms.add(right + _real(error[:, chosen]), right, times)
     return out
+
+
+def _known_parts(values: NDArray) -> tuple[Part, ...]:
+    """All parts that a Hamiltonian with so many Pauli components can have."""
+    spin = next(kind for kind in SpinKind if kind.n_components == len(values))
+    return parts_of(spin, part_names(spin))
+
+
+def _real(values: NDArray) -> NDArray[np.float64]:
+    """The real numbers that blocks consist of."""
+    return values if len(values) == 1 else real_parts(values, _known_parts(values))[0]
 
 
 def _by_part(error: NDArray) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """Errors of each real part of a Hamiltonian with spin, (n, blocks, n_a, n_b)."""
     if len(error) == 1:
         return
-    spin = next(kind for kind in SpinKind if kind.n_components == len(error))
-    parts = parts_of(spin, part_names(spin))
+    parts = _known_parts(error)
     real, _ = real_parts(error, parts)
     first = 0
     for part in parts:

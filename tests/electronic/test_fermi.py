@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 import ase_mlham as mh
 from ase_mlham.core import SpinKind
-from ase_mlham.electronic.fermi import band_edges, fermi_level_of_states, occupations
+from ase_mlham.electronic.fermi import (
+    band_edges,
+    electron_count,
+    fermi_level_of_states,
+    occupations,
+)
 from ase_mlham.electronic.gap import gap_of_states
 from ase_mlham.electronic.states import EigenStates, eigenstates
 from ase_mlham.errors import InputError
@@ -95,6 +100,20 @@ def test_tetrahedra_converge_to_the_chain(chain) -> None:
     # a quarter of the states below -2 cos(pi / 4)
     level = mh.fermi_level(chain(n_electrons=0.5), kpts=(60, 1, 1))
     assert level == pytest.approx(-np.sqrt(2), abs=2e-3)
+
+
+def test_electrons_up_to_a_level(chain) -> None:
+    states = eigenstates(chain(), (24, 1, 1))
+    # E = -2 cos(2 pi k): half of the band below its middle, a third below -1 eV. Tetrahedra on 24
+    # points are off by 1e-3 where the band is curved
+    assert electron_count(states, 0.0) == pytest.approx(1.0, abs=1e-9)
+    assert electron_count(states, -1.0) == pytest.approx(2 / 3, abs=5e-3)
+    assert electron_count(states, 9.0) == pytest.approx(2.0)
+    smeared = electron_count(states, 9.0, 0.1, "gaussian")
+    assert smeared == pytest.approx(2.0)
+    assert electron_count(states, fermi_level_of_states(states)) == pytest.approx(1.0, abs=1e-6)
+    with pytest.raises(InputError, match="from the lowest"):
+        electron_count(eigenstates(chain(), (24, 1, 1), n_bands=1, around=0.0), 0.0)
 
 
 def test_more_electrons_than_states() -> None:
