@@ -79,7 +79,8 @@ class EvenFrames(NamedTuple):
     def into(self, x: Tensor, channels: Channels) -> tuple[Tensor, ...]:
         """Features [n, size] seen in the frames."""
         n, n_natural, n_other = len(x), channels.natural[0], channels.other[0]
-        y = torch.bmm(self.matrix.transpose(1, 2), x.view(n, -1, channels.totals[0]))
+        rows = x.unflatten(1, (len(self.swap), channels.totals[0]))
+        y = torch.bmm(self.matrix.transpose(1, 2), rows)
         other = y[..., n_natural:].index_select(1, self.swap)
         y[..., n_natural:] = other * self.flip[:, None]
         zero, *rest = y.split(_row_counts(channels.l_max), 1)
@@ -97,7 +98,11 @@ class EvenFrames(NamedTuple):
         n_degrees = channels.l_max + 1
         natural = parts[0].view(n, n_degrees, n_natural)
         other = parts[1].view(n, n_degrees, n_other)
-        rest = [part.view(n, -1, channels.totals[0]) for part in parts[2:]]
+        counts = _row_counts(channels.l_max)[1:]
+        rest = [
+            part.view(n, rows, channels.totals[0])
+            for rows, part in zip(counts, parts[2:], strict=True)
+        ]
         y = torch.cat([torch.cat([natural, other], 2), *rest], 1)
         other = (y[..., n_natural:] * self.flip[:, None]).index_select(1, self.swap)
         y[..., n_natural:] = other
