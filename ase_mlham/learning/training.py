@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,21 +28,33 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from ase_mlham.learning.band_loss import BandLossConfig, band_loss
 from ase_mlham.learning.checkpoints import ArchiveCheckpoints
 from ase_mlham.learning.dataset import PreparedData, PreparedExample
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.losses import LossConfig, OrbitalElements, block_loss, gauge_shift
-from ase_mlham.learning.model import pick_device
+from ase_mlham.learning.nn.chunks import set_recompute
+from ase_mlham.learning.processes import (
+    EpochOrder,
+    Share,
+    from_first,
+    gathered,
+    mixed,
+    training_device,
+)
+from ase_mlham.learning.schedules import Plateau, cosine, make_optimiser
 from ase_mlham.learning.training_options import TrainingConfig
 
 __all__ = ["HamiltonianTraining", "TrainingConfig", "TrainingResult", "train"]
 
 _log = logging.getLogger(__name__)
+
+_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 @dataclass(frozen=True)
@@ -74,27 +86,6 @@ class TrainingResult:
     folder: Path
 
 
-class _EpochOrder(Sampler[int]):
-    """A random order that depends on the seed and the epoch alone. Lightning tells it the epoch."""
-
-    def __init__(self, n: int, seed: int) -> None:
-        self._n, self._seed, self._epoch = n, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._n
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(_mixed(self._seed, self._epoch))
-        return iter(torch.randperm(self._n, generator=generator).tolist())
-
-
-def _mixed(seed: int, count: int) -> int:
-    return (seed * 1_000_003 + count) % 2**63
-
-
 class _ValidationErrors:
     """Sums over structures of what is left of the error after the best shift of each."""
 
@@ -105,7 +96,9 @@ class _ValidationErrors:
 
     def add(self, network: nn.Module, example: PreparedExample) -> None:
         """Include a structure."""
-        output = network(example.graph, example.precomputed)
+        # as predictions will be: in single precision
+        with _exactly(example.overlap):
+            output = network(example.graph, example.precomputed)
         # some devices have no double precision
         error = example.error(output, self._elements).cpu().double()
         overlap, n = example.overlap.cpu().double(), example.elements.n_onsite
@@ -119,8 +112,12 @@ class _ValidationErrors:
         self._sums += torch.cat([torch.stack([both, onsite.sum(), squares]), counts])
         self._worst = max(self._worst, float(both) / n_both)
 
-    def result(self) -> dict[str, float]:
-        """Mean errors in meV."""
+    def result(self, device: torch.device | None = None) -> dict[str, float]:
+        """Mean errors in meV; with a device, over the structures of all processes."""
+        if device is not None:
+            own = torch.cat([self._sums, torch.tensor([self._worst], dtype=torch.float64)])
+            everywhere = torch.stack(gathered(own, device))
+            self._sums, self._worst = everywhere[:, :-1].sum(0), float(everywhere[:, -1].max())
         total, onsite, squares, n, n_onsite = self._sums.tolist()
         return {
             "mae": total / n,
@@ -129,6 +126,11 @@ class _ValidationErrors:
             "offsite": (total - onsite) / max(n - n_onsite, 1.0),
             "worst_structure": self._worst,
         }
+
+
+def _exactly(like: Tensor) -> torch.autocast:
+    """Single precision, whatever a network is evaluated in."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 class HamiltonianTraining(lightning.LightningModule):
@@ -159,11 +161,16 @@ class HamiltonianTraining(lightning.LightningModule):
         super().__init__()
         self.network = network
         self.averaged = AveragedModel(network, multi_avg_fn=self._average)
+        self.averaged.requires_grad_(False)
         self.elements, self.loss, self.options = elements, loss, config
         self.bands = bands or BandLossConfig()
         self.seconds_before, self._started = 0.0, time.monotonic()
         self.out_of_time = False
+        self.plateau = Plateau(config) if config.schedule == "plateau" else None
+        self._now = 0.0
         self._summed, self._counted = 0.0, 0
+        self._found: float | None = None
+        self._losses = torch.zeros(2, dtype=torch.float64)
 
     # ------------------------------------------------------------------ optimiser
     def _average(self, averaged: Any, current: Any, n: Any) -> None:
@@ -173,15 +180,8 @@ class HamiltonianTraining(lightning.LightningModule):
         torch._foreach_lerp_(list(averaged), list(current), 1.0 - decay)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam."""
-        options = self.options
-        return torch.optim.Adam(
-            self.network.parameters(),
-            lr=options.learning_rate,
-            betas=(options.beta1, options.beta2),
-            weight_decay=options.weight_decay,
-            foreach=True,
-        )
+        """Adam or AdamW."""
+        return make_optimiser(self.network.parameters(), self.options)
 
     @property
     def seconds(self) -> float:
@@ -189,20 +189,30 @@ class HamiltonianTraining(lightning.LightningModule):
         return self.seconds_before + time.monotonic() - self._started
 
     def learning_rate(self) -> float:
-        """Warm-up, then a cosine over steps, or over time if that ends first."""
+        """Warm-up, then what the schedule says: a cosine over steps, or time if that ends first."""
         options = self.options
         step = self.global_step
-        progress = step / max(1.0, float(self.trainer.estimated_stepping_batches))
-        if options.max_minutes is not None:
-            progress = max(progress, self.seconds / (60 * options.max_minutes))
-        low = options.final_fraction
-        factor = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        return options.learning_rate * factor * min(1.0, (step + 1) / (options.warmup_steps + 1))
+        rate = options.learning_rate if self.plateau is None else self.plateau.rate
+        factor = 1.0
+        if options.schedule == "cosine":
+            progress = step / max(1.0, float(self.trainer.estimated_stepping_batches))
+            if options.max_minutes is not None:
+                progress = max(progress, self._now / (60 * options.max_minutes))
+            factor = cosine(progress, options.final_fraction)
+        return rate * factor * min(1.0, (step + 1) / (options.warmup_steps + 1))
 
     # ------------------------------------------------------------------ steps
+    def on_fit_start(self) -> None:
+        """A training that has come to its end is not taken up again."""
+        if self.plateau is not None and self.plateau.ended:
+            self.trainer.should_stop = True
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the learning rate of this step, and seed what the network draws in it."""
-        seed = _mixed(self.options.seed + 1, self.global_step)
+        if self.options.max_minutes is not None:
+            # clocks differ, and what follows from them must not
+            self._now = from_first(self.seconds, self.device)
+        seed = mixed(self.options.seed + 1, self.global_step) + self.global_rank
         # torch.manual_seed would format the call stack each time, for devices that are not there
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
@@ -213,20 +223,26 @@ class HamiltonianTraining(lightning.LightningModule):
 
     def _outputs(self, batch: Sequence[PreparedExample], network: nn.Module) -> list[Coefficients]:
         if not self.options.merge:
-            return [network(example.graph, example.precomputed) for example in batch]
-        from ase_mlham.learning.batching import merge_graphs, split_output
+            outputs = [network(example.graph, example.precomputed) for example in batch]
+        else:
+            from ase_mlham.learning.batching import merge_graphs, split_output
 
-        graphs = [example.graph for example in batch]
-        return split_output(network(merge_graphs(graphs)), graphs)
+            graphs = [example.graph for example in batch]
+            outputs = split_output(network(merge_graphs(graphs)), graphs)
+        return [Coefficients(*(part.float() for part in output)) for output in outputs]
 
     def training_step(self, batch: Sequence[PreparedExample], batch_idx: int) -> Tensor:
         """Mean loss of the structures of a step, meV."""
-        losses = [
-            self._loss_of(example, example.error(output, self.elements))
-            for example, output in zip(batch, self._outputs(batch, self.network), strict=True)
-        ]
-        loss = torch.stack(losses).mean()
-        self._summed, self._counted = self._summed + float(loss.detach()), self._counted + 1
+        outputs = self._outputs(batch, self.network)
+        with _exactly(batch[0].overlap):
+            losses = [
+                self._loss_of(example, example.error(output, self.elements))
+                for example, output in zip(batch, outputs, strict=True)
+            ]
+            loss = torch.stack(losses).mean()
+        value = float(loss.detach())
+        self._summed, self._counted = self._summed + value, self._counted + 1
+        self._losses += torch.tensor([value, 1.0])
         return loss
 
     def _loss_of(self, example: PreparedExample, error: Tensor) -> Tensor:
@@ -241,7 +257,7 @@ class HamiltonianTraining(lightning.LightningModule):
         """Update the averaged weights; stop when the time is over."""
         self.averaged.update_parameters(self.network)
         limit = self.options.max_minutes
-        if limit is not None and self.seconds > 60 * limit:
+        if limit is not None and self._now > 60 * limit:
             self.out_of_time = True
             self.trainer.should_stop = True
         if self.global_step % self.options.log_every == 0:
@@ -262,13 +278,30 @@ class HamiltonianTraining(lightning.LightningModule):
 
     def validation_step(self, batch: Sequence[PreparedExample], batch_idx: int) -> None:
         """Errors of the averaged weights, after the best shift of each structure."""
+        sampler = self.trainer.val_dataloaders.sampler
+        if isinstance(sampler, Share) and not sampler.is_own(batch_idx):
+            return
         for example in batch:
             self._errors.add(self.averaged.module, example)
 
     def on_validation_epoch_end(self) -> None:
         """Report the mean errors in meV."""
-        found = self._errors.result()
+        found = self._errors.result(self.device)
+        self._found = found["mae"]
         self.log_dict({f"validation/{k}": v for k, v in found.items()}, batch_size=1)
+
+    def on_train_epoch_end(self) -> None:
+        """Lower the learning rate where it helps no more; this comes before a checkpoint."""
+        found, self._found = self._found, None
+        if self.plateau is None or (self.current_epoch + 1) % self.options.validate_every:
+            return
+        if not self.trainer.val_dataloaders:
+            total, count = torch.stack(gathered(self._losses, self.device)).sum(0).tolist()
+            self._losses.zero_()
+            found = total / count
+        if found is not None:
+            self.plateau.note(found)
+            self.trainer.should_stop |= self.plateau.ended
 
     # ------------------------------------------------------------------ plumbing
     def transfer_batch_to_device(
@@ -278,13 +311,17 @@ class HamiltonianTraining(lightning.LightningModule):
         return batch
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the time that was spent."""
+        """Keep the time that was spent, and how far the learning rate has come down."""
         checkpoint["seconds"] = self.seconds
+        if self.plateau is not None:
+            checkpoint["plateau"] = self.plateau.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on counting from there."""
         self.seconds_before = float(checkpoint["seconds"])
         self._started = time.monotonic()
+        if self.plateau is not None:
+            self.plateau.restore(checkpoint["plateau"])
 
 
 class _Lines(Callback):
@@ -294,6 +331,8 @@ class _Lines(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         epoch = trainer.current_epoch + 1
+        if not trainer.is_global_zero:
+            return
         if not trainer.val_dataloaders and epoch % pl_module.options.validate_every == 0:
             _log.info(
                 "epoch %d of %s, %.1f min, %d steps",
@@ -306,7 +345,7 @@ class _Lines(Callback):
     def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        if trainer.sanity_checking:
+        if trainer.sanity_checking or not trainer.is_global_zero:
             return
         metrics = {
             name.partition("/")[2]: float(value)
@@ -324,7 +363,11 @@ class _Lines(Callback):
 
 
 def _loader(data: PreparedData, config: TrainingConfig, *, shuffle: bool) -> DataLoader[Any]:
-    sampler = _EpochOrder(len(data), config.seed) if shuffle else None
+    sampler: EpochOrder | Share | None = None
+    if shuffle:
+        sampler = EpochOrder(len(data), config.seed, config.batch_size, config.devices)
+    elif config.devices > 1:
+        sampler = Share(len(data), config.devices)
     return DataLoader(
         data,
         batch_size=config.batch_size if shuffle else 1,
@@ -368,6 +411,8 @@ def train(
 
     Raises
     ------
+    InputError
+        The devices do not know the precision, or the network cannot recompute.
     KeyboardInterrupt
         Interrupted; the last complete epoch is in `last.ckpt`.
     ModelError
@@ -377,18 +422,16 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    device = pick_device(config.device)
+    device = training_device(config)
+    set_recompute(network, config.recompute)
     module = HamiltonianTraining(network, training.elements, loss or LossConfig(), config, bands)
-    best = ModelCheckpoint(
-        dirpath=folder,
-        filename="best",
-        monitor="validation/mae" if validation is not None else None,
-        save_last=True,
-        every_n_epochs=config.validate_every,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    callbacks: list[Callback] = [best]
+    callbacks: list[Callback] = []
+    best = None
+    if validation is not None:
+        best = _checkpoint(folder, "best", config, monitor="validation/mae")
+        callbacks.append(best)
+    # after the best one, whose state it holds; written whether the errors have become better or not
+    callbacks.append(_checkpoint(folder, "last", config))
     terminal = sys.stderr.isatty()
     callbacks.append(TQDMProgressBar(refresh_rate=10) if terminal else _Lines())
     stopper = None
@@ -413,9 +456,16 @@ def train(
             warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
             # lightning and torch among themselves
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+            # the errors of all processes are summed before they are reported
+            warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+            # which weights a structure needs depends on its elements
+            warnings.filterwarnings("ignore", message=".*find_unused_parameters=True.*")
             trainer = lightning.Trainer(
                 accelerator={"cuda": "gpu"}.get(device.type, device.type),
-                devices=1,
+                devices=config.devices,
+                strategy=_strategy(config),
+                use_distributed_sampler=False,
+                precision=_PRECISION[config.precision],
                 max_epochs=config.epochs,
                 callbacks=callbacks,
                 logger=loggers,
@@ -431,7 +481,31 @@ def train(
             _fit(trainer, module, training, validation, config, last if resume else None)
     finally:
         quiet.setLevel(level)
+        if config.devices > 1 and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
     return _result(trainer, module, best, stopper, validation, folder)
+
+
+def _checkpoint(
+    folder: Path, name: str, config: TrainingConfig, monitor: str | None = None
+) -> ModelCheckpoint:
+    """Writes a file after each validation, or after those with the least error so far."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename=name,
+        monitor=monitor,
+        every_n_epochs=config.validate_every,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
+def _strategy(config: TrainingConfig) -> str | DDPStrategy:
+    """How several processes share the steps."""
+    if config.devices == 1:
+        return "auto"
+    # buffers are constants; sharing them anew would make validations wait for one another
+    return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
 
 
 def _fit(
@@ -462,13 +536,15 @@ def _fit(
 def _result(
     trainer: lightning.Trainer,
     module: HamiltonianTraining,
-    best: ModelCheckpoint,
+    best: ModelCheckpoint | None,
     stopper: EarlyStopping | None,
     validation: PreparedData | None,
     folder: Path,
 ) -> TrainingResult:
     """Averaged weights: those of the end, or of the best validation if that was better."""
     averaged = module.averaged.module.eval()
+    for mean, own in zip(averaged.parameters(), module.network.parameters(), strict=True):
+        mean.requires_grad_(own.requires_grad)
     if validation is not None:
         # lightning has moved the network back
         averaged = averaged.to(validation.device)
@@ -481,7 +557,7 @@ def _result(
                 sums.add(averaged, validation[n])  # type: ignore[index]
         return sums.result()
 
-    if validation is not None:
+    if validation is not None and best is not None and trainer.is_global_zero:
         # a time limit ends training between two validations, with the smallest learning rate
         metrics = errors()
         score = best.best_model_score
@@ -495,7 +571,9 @@ def _result(
     stopped = "finished"
     if module.out_of_time:
         stopped = "time limit"
-    elif stopper is not None and stopper.stopped_epoch:
+    elif (stopper is not None and stopper.stopped_epoch) or (
+        module.plateau is not None and module.plateau.ended
+    ):
         stopped = "no improvement"
     return TrainingResult(
         network=averaged.cpu(),
