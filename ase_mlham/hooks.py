@@ -112,6 +112,9 @@ class FamilySpec(Spec):
         `learning.family`.
     presets : mapping
         Name to a mapping of config fields.
+    recipes : mapping
+        Name to sections of the recipe "hamiltonian" (training, loss, targets, family, ...), each a
+        mapping of its options: the trainings of publications.
     spin_kinds : tuple of str
         Spin kinds that it can predict.
     expected_failures : mapping
@@ -121,6 +124,7 @@ class FamilySpec(Spec):
     config: str
     module: str
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     spin_kinds: tuple[str, ...] = ("none",)
     expected_failures: Mapping[str, str] = field(default_factory=dict)
 

@@ -158,6 +158,8 @@ def options() -> str:
             for preset, values in getattr(spec, "presets", {}).items():
                 chosen = ", ".join(f"`{key}={value!r}`" for key, value in values.items())
                 page += ["", f"Preset `{preset}`: {chosen or 'the defaults'}."]
+            for recipe, values in getattr(spec, "recipes", {}).items():
+                page += ["", f"Recipe `{recipe}`:", "", *facts(values)]
     return "\n".join(page) + "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ examples:
   mlham train sige.toml --set training.epochs=20 --set training.seed=1
 
 The file says what to learn from, with which family and how; examples/sige holds one. The line
-`recipe = "NAME"` chooses another way of training (mlham plugins lists them). An interrupted
-training goes on from its last checkpoint when the same command is given again.
+`recipe = "NAME"` chooses another way of training, and in its section [family] the published one
+of a family (mlham plugins lists both). An interrupted training goes on from its last checkpoint
+when the same command is given again. With training.devices above 1 the command starts itself once
+more for each further device.
 """
     parser.add_argument("config", metavar="CONFIG", help="configuration file (TOML)")
     parser.add_argument(
@@ -78,11 +81,26 @@ def run(options: argparse.Namespace) -> int:
     if Path(options.config).suffix == MODEL_SUFFIX:
         raise InputError(f"{options.config} is a trained model; give a configuration file (TOML)")
     values = read_configuration(options.config, options.set)
+    first = _is_first(values)
+    if not first:
+        logging.getLogger("ase_mlham").setLevel(logging.ERROR)
     recipe = find("recipe", values.pop("recipe", DEFAULT_RECIPE), InputError)
     make_config = load("ase_mlham.learning.configuration:make_config")
     config = make_config(load(recipe.config), values, options.config)
     model = load(recipe.train)(config)
-    print(
-        f"{model}: trained; next: mlham evaluate {model} DATA, or mlham bands FILE --model {model}"
-    )
+    if first:
+        print(
+            f"{model}: trained; next: mlham evaluate {model} DATA, or mlham bands FILE --model "
+            f"{model}"
+        )
     return 0
+
+
+def _is_first(values: dict[str, Any]) -> bool:
+    """Whether this process is the one of several that speaks."""
+    training = values.get("training", {})
+    if not isinstance(training, dict) or training.get("devices", 1) == 1:
+        return True
+    from ase_mlham.hooks import load
+
+    return bool(load("ase_mlham.learning.processes:rank")() == 0)

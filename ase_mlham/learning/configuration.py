@@ -28,7 +28,8 @@ def make_config(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     Parameters
     ----------
     cls : type
-        A dataclass whose fields are plain values, tuples of them, or such dataclasses.
+        A dataclass whose fields are plain values, tuples of them, or such dataclasses. If it has a
+        class method `completed(values, where)`, that may add values which others imply.
     values : mapping
         Field names to values; nested mappings for nested dataclasses.
     where : str
@@ -39,6 +40,8 @@ def make_config(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     InputError
         A name is unknown (the nearest known one is given) or missing, or a value has a wrong type.
     """
+    if hasattr(cls, "completed"):
+        values = cls.completed(values, where)
     known = {field.name: field for field in fields(cls) if field.init}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
     for name in values:

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,12 +86,16 @@ class FamilyChoice:
         Installed family, see `mlham plugins`.
     preset : str
         One of its presets; empty for its defaults.
+    recipe : str
+        A published way of training the family (`mlham plugins` lists them): values of the other
+        sections, for all options that are not given there. Empty for the package's own.
     options : mapping
         Fields of its configuration.
     """
 
     name: str = "hamgnn"
     preset: str = ""
+    recipe: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -175,10 +180,82 @@ class HamiltonianRecipe:
                 "give that model as `start`, and separate = true in section [spin]"
             )
 
+    @classmethod
+    def completed(cls, values: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+        """Values with those of the published recipe beneath them, which `[family] recipe` names.
+
+        Raises
+        ------
+        InputError
+            The family has no such recipe.
+        """
+        family = values.get("family", {})
+        name = family.get("recipe", "") if isinstance(family, Mapping) else ""
+        if not name:
+            return values
+        kind = family.get("name", FamilyChoice.name)
+        spec: hooks.FamilySpec = hooks.find("model family", kind, InputError)
+        return _beneath(published(spec, name, f"{where}, section [family]"), values)
+
     @property
     def work_folder(self) -> Path:
         """Where checkpoints and logs go."""
         return Path(self.folder or str(Path(self.output).with_suffix(".training")))
+
+
+def published(spec: hooks.FamilySpec, name: str, where: str) -> Mapping[str, Any]:
+    """The sections of a published recipe of a family.
+
+    Raises
+    ------
+    InputError
+        There is no recipe of this name.
+    """
+    if name not in spec.recipes:
+        close = get_close_matches(str(name), spec.recipes, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        known = ", ".join(spec.recipes) or "none"
+        raise InputError(
+            f"{where}: family {spec.name!r} has no recipe {name!r}{hint} (known: {known})"
+        )
+    return spec.recipes[name]
+
+
+def _beneath(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values, and what only the defaults have, section by section."""
+    out = dict(defaults)
+    for key, value in values.items():
+        under = out.get(key)
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            out[key] = _beneath(under, value)
+        else:
+            out[key] = value
+    return out
+
+
+def _check_recipe(config: HamiltonianRecipe, spec: hooks.FamilySpec) -> None:
+    """A recipe whose values are nowhere in the options was named, but not used.
+
+    Raises
+    ------
+    InputError
+        So it is.
+    """
+    if not config.family.recipe:
+        return
+    chosen = published(spec, config.family.recipe, "family.recipe")
+    plain = asdict(config)
+    used = [
+        plain[section].get(key) == (tuple(value) if isinstance(value, list) else value)
+        for section, options in chosen.items()
+        if isinstance(options, Mapping)
+        for key, value in options.items()
+    ]
+    if used and not any(used):
+        raise InputError(
+            f"family.recipe = {config.family.recipe!r} is named, but its options are not used; "
+            "make the configuration with make_config(HamiltonianRecipe, values, where)"
+        )
 
 
 def find_files(names: Sequence[str]) -> list[Path]:
@@ -309,6 +386,7 @@ def train_hamiltonian(
     """
     from ase_mlham.learning.dataset import PreparedData, ReferenceData, read_reference
     from ase_mlham.learning.model import fitted_transform
+    from ase_mlham.learning.processes import rank, training_device
     from ase_mlham.learning.start import begin_with
     from ase_mlham.learning.training import train
 
@@ -318,6 +396,10 @@ def train_hamiltonian(
         torch.set_num_threads(config.training.threads)
     spec: hooks.FamilySpec = hooks.find("model family", config.family.name, InputError)
     family = _family_config(spec, config.family)
+    _check_recipe(config, spec)
+    device = training_device(config.training)
+    # one process of several writes
+    first = config.training.devices == 1 or rank() == 0
     names = {"train": config.data.files or config.data.train}
     if config.data.train:
         names |= {"validation": config.data.validation, "test": config.data.test}
@@ -326,7 +408,8 @@ def train_hamiltonian(
     output = Path(config.output)
     if not output.parent.is_dir():
         raise InputError(f"output = {config.output}: the folder {output.parent} does not exist")
-    _check_folder(config, [str(path) for path in everything])
+    if first:
+        _check_folder(config, [str(path) for path in everything])
     data = ReferenceData(
         everything,
         read or read_reference,
@@ -361,7 +444,7 @@ def train_hamiltonian(
             data.select(parts[part]),
             transform,
             keep,
-            _training_device(config.training),
+            device,
             1e9 * config.training.memory_gb,
         )
 
@@ -378,6 +461,8 @@ def train_hamiltonian(
         bands=config.bands,
         resume=config.resume,
     )
+    if not first:
+        return output
     contents = _contents(config, spec, family, result, transform, data, parts)
     contents = contents.write(output)
     if parts["test"] or parts["validation"]:
@@ -386,12 +471,6 @@ def train_hamiltonian(
         contents = replace(contents, card=card).write(output)
     _log.info("%s: %.1f MB, hash %s", output, output.stat().st_size / 1e6, contents.content_hash)
     return output
-
-
-def _training_device(config: TrainingConfig) -> Any:
-    from ase_mlham.learning.model import pick_device
-
-    return pick_device(config.device)
 
 
 def _family_config(spec: hooks.FamilySpec, choice: FamilyChoice) -> Any:
@@ -431,6 +510,7 @@ def _contents(
         "metrics": {},
         "training": {
             "recipe": "hamiltonian",
+            "published": config.family.recipe,
             "structures": {name: len(indices) for name, indices in parts.items()},
             "epochs": result.epochs,
             "steps": result.steps,
@@ -439,6 +519,7 @@ def _contents(
             "validation": {name: round(value, 4) for name, value in result.best.items()},
             "options": asdict(config.training),
             "loss": asdict(config.loss),
+            "targets": asdict(config.targets),
             "bands": asdict(config.bands),
             "start": config.start,
             "freeze": config.freeze,
