@@ -9,16 +9,25 @@ they would wait for one another for ever.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Sampler
 
 from ase_mlham.errors import InputError
 from ase_mlham.learning.training_options import TrainingConfig
 
-__all__ = ["EpochOrder", "Share", "from_first", "gathered", "rank", "training_device"]
+__all__ = [
+    "EpochOrder",
+    "Share",
+    "average_gradients",
+    "from_first",
+    "gathered",
+    "rank",
+    "same_everywhere",
+    "training_device",
+]
 
 
 def rank() -> int:
@@ -132,9 +141,13 @@ class Share(Sampler[int]):
         return position * self._processes + self._rank() < self._n
 
 
+def _several() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
 def gathered(values: Tensor, device: torch.device) -> list[Tensor]:
     """The tensors of all processes, in the order of their numbers."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if not _several():
         return [values]
     own = values.to(device)
     out = [torch.empty_like(own) for _ in range(torch.distributed.get_world_size())]
@@ -144,8 +157,36 @@ def gathered(values: Tensor, device: torch.device) -> list[Tensor]:
 
 def from_first(value: float, device: torch.device) -> float:
     """The number that the first process has."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if not _several():
         return value
     shared = torch.tensor([value], dtype=torch.float64, device=device)
     torch.distributed.broadcast(shared, 0)
     return float(shared)
+
+
+def same_everywhere(module: nn.Module) -> None:
+    """Give all processes the weights and buffers of the first one."""
+    if not _several():
+        return
+    with torch.no_grad():
+        for tensor in module.state_dict().values():
+            torch.distributed.broadcast(tensor, 0)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace the gradients by their mean over the processes.
+
+    A weight that was of no use in a process counts as zero there; one that was of no use in any
+    keeps no gradient, as with one process.
+    """
+    if not _several():
+        return
+    kept = [parameter for parameter in parameters if parameter.requires_grad]
+    used = [0.0 if parameter.grad is None else 1.0 for parameter in kept]
+    parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in kept]
+    flat = torch.cat([*(part.flatten() for part in parts), parts[0].new_tensor(used)])
+    torch.distributed.all_reduce(flat)
+    *means, counts = flat.split([*(part.numel() for part in parts), len(kept)])
+    for parameter, mean, count in zip(kept, means, counts.tolist(), strict=True):
+        if count:
+            parameter.grad = (mean / torch.distributed.get_world_size()).view_as(parameter)

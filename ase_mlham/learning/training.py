@@ -42,9 +42,11 @@ from ase_mlham.learning.nn.chunks import set_recompute
 from ase_mlham.learning.processes import (
     EpochOrder,
     Share,
+    average_gradients,
     from_first,
     gathered,
     mixed,
+    same_everywhere,
     training_device,
 )
 from ase_mlham.learning.schedules import Plateau, cosine, make_optimiser
@@ -203,7 +205,9 @@ class HamiltonianTraining(lightning.LightningModule):
 
     # ------------------------------------------------------------------ steps
     def on_fit_start(self) -> None:
-        """A training that has come to its end is not taken up again."""
+        """Begin the clock; a training that has come to its end is not taken up again."""
+        self._started = time.monotonic()
+        same_everywhere(self)
         if self.plateau is not None and self.plateau.ended:
             self.trainer.should_stop = True
 
@@ -252,6 +256,10 @@ class HamiltonianTraining(lightning.LightningModule):
                 loss.device
             )
         return loss
+
+    def on_after_backward(self) -> None:
+        """The mean over processes, as if one of them had seen all structures of the step."""
+        average_gradients(self.network.parameters())
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Update the averaged weights; stop when the time is over."""
@@ -443,10 +451,11 @@ def train(
         CSVLogger(folder, name="csv", flush_logs_every_n_steps=1),
         TensorBoardLogger(folder, name="tensorboard"),
     ]
-    quiet = logging.getLogger("lightning.pytorch")
-    level = quiet.level
+    quiet = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in quiet]
     # its remarks about hardware, slogans and worker processes are not for our users
-    quiet.setLevel(logging.ERROR)
+    for logger in quiet:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             # structures lie prepared in memory: worker processes would only copy them
@@ -458,12 +467,10 @@ def train(
             warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
             # the errors of all processes are summed before they are reported
             warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
-            # which weights a structure needs depends on its elements
-            warnings.filterwarnings("ignore", message=".*find_unused_parameters=True.*")
             trainer = lightning.Trainer(
                 accelerator={"cuda": "gpu"}.get(device.type, device.type),
                 devices=config.devices,
-                strategy=_strategy(config),
+                strategy="auto" if config.devices == 1 else _Processes(),
                 use_distributed_sampler=False,
                 precision=_PRECISION[config.precision],
                 max_epochs=config.epochs,
@@ -480,7 +487,8 @@ def train(
             last = folder / "last.ckpt"
             _fit(trainer, module, training, validation, config, last if resume else None)
     finally:
-        quiet.setLevel(level)
+        for logger, level in zip(quiet, levels, strict=True):
+            logger.setLevel(level)
         if config.devices > 1 and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
     return _result(trainer, module, best, stopper, validation, folder)
@@ -500,12 +508,14 @@ def _checkpoint(
     )
 
 
-def _strategy(config: TrainingConfig) -> str | DDPStrategy:
-    """How several processes share the steps."""
-    if config.devices == 1:
-        return "auto"
-    # buffers are constants; sharing them anew would make validations wait for one another
-    return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+class _Processes(DDPStrategy):
+    """Lightning starts the processes, and the module shares its gradients itself.
+
+    Which weights a step needs depends on the elements in it, and layers may be evaluated twice.
+    """
+
+    def configure_ddp(self) -> None:
+        """Leave the module as it is."""
 
 
 def _fit(
