@@ -31,8 +31,8 @@ def add_alloys(parser: argparse.ArgumentParser) -> None:
     """`--alloy` and what goes with it."""
     group = parser.add_argument_group(
         "random alloys",
-        "FILE holds one parent, whose sites are occupied at random. A structure is kept if it has "
-        "an atom whose surroundings (elements, distances, angles) no structure before had.",
+        "FILE holds one parent, whose sites are occupied at random. A structure is kept if it\n"
+        "has an atom whose surroundings (elements, distances, angles) were in none before.",
     )
     group.add_argument(
         "--alloy",
@@ -67,10 +67,12 @@ def add_alloys(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--rattle",
         type=float,
-        metavar="Å",
-        help="standard deviation of random displacements along each axis (default: 0)",
+        metavar="D",
+        help="standard deviation of random displacements along each axis, Å (default: 0)",
     )
-    group.add_argument("--seed", type=int, metavar="N", help="another seed, other alloys (0)")
+    group.add_argument(
+        "--seed", type=int, metavar="N", help="another seed, other alloys (default: 0)"
+    )
     group.add_argument(
         "--structures-only",
         metavar="FILE",
