@@ -1,0 +1,485 @@
+"""LC-Net: blocks of H in complete local coordinates, by two networks in one model.
+
+The networks see neighbours of both atoms of a pair in the pair's local coordinates, exchange
+messages along bonds, and predict the two triangles of the block in these coordinates (M. Su,
+J.-H. Yang, H.-J. Xiang and X.-G. Gong, Mach. Learn.: Sci. Technol. 4 (2023), doi
+10.1088/2632-2153/accb26). Which end of a pair is its anchor follows from geometry, so the result
+does not depend on how a pair is stored, and Hermiticity is exact.
+
+A block turns from local to global coordinates by one Wigner matrix for each degree of its
+irreducible tensors, which is the same rotation as that of its shells.
+
+What local coordinates cannot do is written in the documentation under "local frames": they jump
+where neighbours change order, depend on the orientation where neighbours tie, and do not know
+inversion unless `mirror` is on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ase_mlham.core.harmonics import real_harmonics
+from ase_mlham.errors import ModelError
+from ase_mlham.learning.family import Coefficients
+from ase_mlham.learning.graph import HamiltonianGraph
+from ase_mlham.learning.layout import IrrepLayout
+from ase_mlham.learning.nn.radial import cosine_cutoff
+from ase_mlham.learning.nn.wigner import WignerMatrices
+from ase_mlham_lcnet.layers import AtomShares, Edges, LocalNetwork
+from ase_mlham_lcnet.local_coordinates import Definition, atom_frames, pair_frames
+from ase_mlham_lcnet.neighbours import TIE, NeighbourTable, neighbour_table
+from ase_mlham_lcnet.triangles import Triangles
+
+__all__ = ["LCNet", "LCNetConfig"]
+
+_CACHED_EDGES = 256
+"""Edges whose windows of neighbours stay in a processor's cache."""
+
+_SWITCH = 1.5
+"""Width of the range over which what leaves a cut-off goes to zero, Å."""
+
+_CROWDED = 0.3
+"""Where an atom has more neighbours than are looked at, those that are less than this nearer than
+the first that is left out fade, Å."""
+
+_ORDER = (0.8147, 0.4361, 0.3825)
+"""Neighbours that are equally far are sorted by the angle to this local direction, which no axis
+or plane of a regular polyhedron contains."""
+
+
+@dataclass(frozen=True)
+class LCNetConfig:
+    """Size of the networks.
+
+    Attributes
+    ----------
+    node, edge, local : int
+        Features of an atom, of an edge (as many Gaussians of its length), and of each atom of an
+        edge in local coordinates.
+    layers : int
+        Interaction layers.
+    output : int
+        Width of the output layer.
+    filters : int
+        Filters of the text-CNN for each window.
+    windows : list of int
+        Neighbours in a window.
+    neighbours : int
+        Nearest neighbours of an atom that the text-CNN reads.
+    degree : int
+        Largest degree of the harmonics in an orientational vector.
+    variance : float
+        sigma^2 of the Gaussians of distance, Å^2.
+    message_cutoff : float
+        Range of messages, and of the neighbours that define local coordinates, Å.
+    pair_cutoff : float
+        Range of the predicted pairs, Å; beyond it the output is zero.
+    definition : {"complete", "plain"}
+        Of the local coordinates; "plain" is for comparison and not fit for symmetric structures.
+    mirror : bool
+        Predict for the mirror image as well and take the mean, which makes inversion exact (but
+        for ties) at twice the cost.
+    chunk : int
+        Most pairs evaluated at once in prediction, which bounds the memory.
+    """
+
+    node: int = 64
+    edge: int = 64
+    local: int = 48
+    layers: int = 3
+    output: int = 128
+    filters: int = 64
+    windows: tuple[int, ...] = (2, 3, 4)
+    neighbours: int = 16
+    degree: int = 4
+    variance: float = 0.0044
+    message_cutoff: float = 5.0
+    pair_cutoff: float = 7.4
+    definition: Definition = "complete"
+    mirror: bool = False
+    chunk: int = 4096
+
+    def __post_init__(self) -> None:
+        if not self.windows or min(self.windows) < 1 or max(self.windows) > self.neighbours:
+            raise ModelError(
+                f"windows = {list(self.windows)} of {self.neighbours} neighbours: give sizes from "
+                "1 to the number of neighbours"
+            )
+        if min(self.layers, self.node, self.edge, self.local, self.filters, self.output) < 1:
+            raise ModelError("layers and widths of the network must be at least 1")
+        if not (self.variance > 0 and self.message_cutoff > 0 and self.pair_cutoff > 0):
+            raise ModelError("variance, message_cutoff and pair_cutoff must be positive")
+
+
+class _Surroundings(NamedTuple):
+    """What edges see of their atoms.
+
+    table : NeighbourTable; rows : (n_atoms, neighbours, harmonics), orientational vectors in global
+    axes; tied : (n_atoms,) bool, whether the order of rows depends on the coordinates.
+    """
+
+    table: NeighbourTable
+    rows: Tensor
+    tied: Tensor
+
+
+class LCNet(nn.Module):
+    """Graph to the irreducible parts of H.
+
+    Parameters
+    ----------
+    config : LCNetConfig
+        Sizes.
+    layout : IrrepLayout
+        Irreps of the blocks.
+    """
+
+    def __init__(self, config: LCNetConfig, layout: IrrepLayout) -> None:
+        super().__init__()
+        self.config = config
+        triangles = Triangles.of(layout)
+        n_species = len(layout.basis.species)
+        self.upper = LocalNetwork(config, n_species, len(triangles.forward), layout.moments)
+        # a basis of one s shell has nothing below the diagonal
+        self.lower: LocalNetwork | None = None
+        if len(triangles.backward):
+            self.lower = LocalNetwork(config, n_species, len(triangles.backward), layout.moments)
+        self.sees_vectors = layout.moments == "vectors"
+        self.degrees = [len(entries) for entries in layout.channels]
+        self.wigner = WignerMatrices(max(config.degree, layout.l_max))
+        index, sign = layout.reversal
+        # on-site blocks are completed by their symmetry, which counts the diagonal twice
+        onsite = triangles.forward * np.where(triangles.diagonal, 0.5, 1.0)[:, None]
+        for name, values in (
+            ("elements", np.concatenate([triangles.forward, triangles.backward])),
+            ("onsite_elements", onsite),
+            ("reverse_index", index),
+            ("reverse_sign", sign),
+            ("spherical", _spherical(layout)),
+            ("mirror_sign", _mirror_signs(layout)),
+            ("mirror_rows", _mirror_of_harmonics(config.degree)),
+        ):
+            tensor = torch.from_numpy(np.ascontiguousarray(values))
+            self.register_buffer(name, tensor, persistent=False)
+
+    @property
+    def message_cutoff(self) -> float:
+        """Range of messages, Å."""
+        return self.config.message_cutoff
+
+    @property
+    def networks(self) -> list[LocalNetwork]:
+        """The forward and the backward network."""
+        return [self.upper] if self.lower is None else [self.upper, self.lower]
+
+    # ------------------------------------------------------------------ geometry
+    def _surroundings(self, graph: HamiltonianGraph) -> _Surroundings:
+        config = self.config
+        tie = TIE if config.definition == "complete" else -1.0
+        table = neighbour_table(
+            graph.message_i, graph.message_vectors, graph.n_atoms, config.message_cutoff, tie
+        )
+        n = min(config.neighbours, table.width)
+        distance = table.distance[:, :n]
+        # rows fade towards the cut-off, and towards the first neighbour that is left out
+        weight = cosine_cutoff(distance, config.message_cutoff, self._start)
+        room = (table.next_distance(config.neighbours)[:, None] - distance) / _CROWDED
+        # an empty place has infinity less infinity of room
+        room = room.nan_to_num(nan=0.0).clamp(0.0, 1.0)
+        weight = weight * room * room * (3.0 - 2.0 * room) / (1.0 + distance)
+        harmonics = _harmonics(config.degree, table.direction[:, :n].flatten(0, 1))
+        rows = harmonics.unflatten(0, (graph.n_atoms, n)) * weight[:, :, None]
+        missing = config.neighbours - n
+        rows = nn.functional.pad(rows, (0, 0, 0, missing))
+        return _Surroundings(table, rows, table.has_ties(config.neighbours))
+
+    @property
+    def _start(self) -> float:
+        """Where the range of messages begins to end, Å."""
+        return max(0.0, self.config.message_cutoff - _SWITCH)
+
+    def _local_rows(self, around: _Surroundings, atoms: Tensor, frames: Tensor, d: Tensor) -> Tensor:
+        """Orientational vectors of neighbours of atoms in frames, (n, neighbours, harmonics)."""
+        rows = around.rows[atoms]
+        tied = torch.nonzero(around.tied[atoms]).squeeze(1)
+        if len(tied) and self.config.definition == "complete":
+            n = min(self.config.neighbours, around.table.width)
+            which = atoms[tied]
+            seen = frames[tied] @ frames.new_tensor(_ORDER)
+            along = torch.einsum("nwk,nk->nw", around.table.direction[which, :n], seen)
+            # within a shell by angle; less than one apart, so shells keep their order
+            order = torch.argsort(around.table.shell[which, :n] - 0.25 * along, dim=1, stable=True)
+            kept = order[:, :, None].expand(-1, -1, rows.shape[2])
+            rows[tied, :n] = rows[tied, :n].gather(1, kept)
+        size = rows.shape[2]
+        return torch.bmm(rows, d[:, :size, :size].contiguous())
+
+    def _edge_geometry(
+        self, graph: HamiltonianGraph, around: _Surroundings, i: Tensor, j: Tensor, vectors: Tensor
+    ) -> dict[str, Tensor]:
+        """What is known of edges before any weights, the anchor first."""
+        rotation, turned = pair_frames(
+            i, j, vectors, around.table, graph.species, self.config.definition
+        )
+        d = self.wigner(rotation)
+        a, b = torch.where(turned, j, i), torch.where(turned, i, j)
+        ends = [self._local_rows(around, atoms, rotation, d) for atoms in (a, b)]
+        return {
+            "a": a,
+            "b": b,
+            "distance": vectors.norm(dim=1),
+            "rows": torch.stack(ends, 1),
+            "rotation": rotation,
+            "wigner": d,
+            "reversed": turned,
+        }
+
+    def _messages(self, graph: HamiltonianGraph, around: _Surroundings) -> dict[str, Tensor]:
+        """Geometry of the edges along which messages go, each once."""
+        i, j, vectors = graph.message_i, graph.message_j, graph.message_vectors
+        # of an atom and its own image, the direction whose first component is positive
+        sign = vectors.sign()
+        first = torch.where(sign[:, 0] != 0, sign[:, 0], sign[:, 1])
+        first = torch.where(first != 0, first, sign[:, 2])
+        once = (i < j) | ((i == j) & (first > 0))
+        once = once & (vectors.norm(dim=1) < self.config.message_cutoff)
+        rows = torch.nonzero(once).squeeze(1)
+        return self._edge_geometry(graph, around, i[rows], j[rows], vectors[rows])
+
+    def _atoms(self, graph: HamiltonianGraph, around: _Surroundings) -> dict[str, Tensor]:
+        """Geometry of the on-site blocks."""
+        rotation = atom_frames(around.table, self.config.definition)
+        d = self.wigner(rotation)
+        every = torch.arange(graph.n_atoms, device=graph.species.device)
+        rows = self._local_rows(around, every, rotation, d)
+        company = cosine_cutoff(
+            around.table.distance[:, 0], self.config.message_cutoff, self._start
+        )
+        return {"rows": rows[:, None], "rotation": rotation, "wigner": d, "company": company}
+
+    def _near(self, graph: HamiltonianGraph) -> Tensor:
+        """Pairs that the networks change."""
+        near = graph.pair_vectors.norm(dim=1) < self.config.pair_cutoff
+        return torch.nonzero(near).squeeze(1)
+
+    def _pairs(
+        self, graph: HamiltonianGraph, around: _Surroundings, rows: Tensor
+    ) -> dict[str, Tensor]:
+        """Geometry of some pairs."""
+        part = (tensor[rows] for tensor in (graph.pair_i, graph.pair_j, graph.pair_vectors))
+        return self._edge_geometry(graph, around, *part)
+
+    def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
+        """Local coordinates, and the neighbours seen in them."""
+        around = self._surroundings(graph)
+        near = self._near(graph)
+        known = {
+            "message": self._messages(graph, around),
+            "atom": self._atoms(graph, around),
+            "pair": self._pairs(graph, around, near),
+        }
+        flat = {f"{kind}_{k}": v for kind, own in known.items() for k, v in own.items()}
+        return {**flat, "pairs": near}
+
+    # ------------------------------------------------------------------ networks
+    def _step(self, device: torch.device) -> int:
+        """Edges at once in prediction."""
+        if device.type != "cpu":
+            return self.config.chunk
+        # threads share the rows of an operation, and each has a cache of its own
+        return min(self.config.chunk, _CACHED_EDGES * torch.get_num_threads())
+
+    def _edges(
+        self, graph: HamiltonianGraph, known: dict[str, Tensor], mirrored: bool
+    ) -> Edges:
+        """Edges as the networks see them, or their mirror images in the local x-z plane."""
+        rows, moments = known["rows"], None
+        if mirrored:
+            rows = rows * self.mirror_rows.to(rows)
+        if self.sees_vectors:
+            ends = torch.stack([graph.moments[known["a"]], graph.moments[known["b"]]], 1)
+            # axial vectors turn as vectors, and keep their component along the mirror's normal
+            moments = torch.einsum("nak,nkl->nal", ends, known["rotation"])
+            if mirrored:
+                moments = moments * moments.new_tensor([-1.0, 1.0, -1.0])
+        return Edges(known["a"], known["b"], known["distance"], rows, moments)
+
+    def _local_features(self, edges: Edges, step: int) -> list[Tensor]:
+        """Features s_ab of edges for both networks."""
+        found: list[list[Tensor]] = [[] for _ in self.networks]
+        for start in range(0, max(len(edges.a), 1), max(step, 1)):
+            part = edges.some(slice(start, start + step))
+            windows = self.upper.sentence.windows(part.rows.flatten(0, 1))
+            for own, network in zip(found, self.networks, strict=True):
+                own.append(network.local_features(windows, part.moments))
+        return [torch.cat(parts) for parts in found]
+
+    def _shares(
+        self, graph: HamiltonianGraph, known: dict[str, Tensor], mirrored: bool, step: int
+    ) -> list[list[AtomShares]]:
+        """Message passing of both networks: what atoms contribute to pairs."""
+        edges = self._edges(graph, known, mirrored)
+        envelope = cosine_cutoff(edges.distance, self.config.message_cutoff, self._start)
+        local = self._local_features(edges, step)
+        return [
+            network.messages(network.atoms(graph.species, graph.moments), s, edges, envelope)
+            for network, s in zip(self.networks, local, strict=True)
+        ]
+
+    def _images(self) -> tuple[bool, ...]:
+        return (False, True) if self.config.mirror else (False,)
+
+    def _mean(self, images: list[Tensor]) -> Tensor:
+        """Mean of the coefficients of an edge and of its mirror image."""
+        if len(images) == 1:
+            return images[0]
+        return 0.5 * (images[0] + self.mirror_sign.to(images[1]) * images[1])
+
+    def _turned(self, coefficients: Tensor, d: Tensor) -> Tensor:
+        """Coefficients in global coordinates."""
+        out, start, row = [], 0, 0
+        for n, count in enumerate(self.degrees):
+            rows, length = 2 * n + 1, (2 * n + 1) * count
+            part = coefficients[:, start : start + length].reshape(-1, rows, count)
+            matrix = d[:, row : row + rows, row : row + rows].contiguous()
+            out.append(torch.bmm(matrix, part).flatten(1))
+            start, row = start + length, row + rows
+        return torch.cat(out, 1)
+
+    def _transposed(self, coefficients: Tensor) -> Tensor:
+        """Coefficients of blocks seen from their other end."""
+        sign = self.reverse_sign.to(coefficients)
+        return coefficients.index_select(1, self.reverse_index) * sign
+
+    def forward(
+        self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None = None
+    ) -> Coefficients:
+        """Predict."""
+        vectors = graph.pair_vectors
+        exact = torch.autocast(vectors.device.type, enabled=False)
+        whole = precomputed is not None or self.training
+        around = None
+        if precomputed is None:
+            with exact:
+                around = self._surroundings(graph)
+                messages, atoms = self._messages(graph, around), self._atoms(graph, around)
+                near = self._near(graph)
+        else:
+            messages, atoms, pairs = (_own(precomputed, k) for k in ("message", "atom", "pair"))
+            near = precomputed["pairs"]
+        step = max(len(near), len(messages["a"])) if whole else self._step(vectors.device)
+        images = self._images()
+        shares = [self._shares(graph, messages, mirrored, step) for mirrored in images]
+        onsite = self._onsite(graph, atoms, shares)
+        out = onsite.new_zeros(graph.n_pairs, onsite.shape[1])
+        for start in range(0, len(near), max(step, 1)):
+            rows = near[start : start + step]
+            if around is not None:
+                with exact:
+                    pairs = self._pairs(graph, around, rows)
+            out = out.index_copy_(0, rows, self._offsite(graph, pairs, shares))
+        return Coefficients(onsite, out)
+
+    def _onsite(
+        self,
+        graph: HamiltonianGraph,
+        known: dict[str, Tensor],
+        shares: list[list[list[AtomShares]]],
+    ) -> Tensor:
+        """Coefficients of the on-site blocks: pairs of an atom with itself, forward network."""
+        every = torch.arange(graph.n_atoms, device=graph.species.device)
+        known = {**known, "a": every, "b": every, "distance": torch.zeros_like(known["rows"][:, 0, 0, 0])}
+        images = []
+        for mirrored, own in zip(self._images(), shares, strict=True):
+            edges = self._edges(graph, known, mirrored)
+            windows = self.upper.sentence.windows(edges.rows.flatten(0, 1))
+            s = self.upper.sentence(windows, self.upper.sentence.filters())
+            s = s[:, None].expand(-1, 2, -1)
+            if edges.moments is not None:
+                s = s + self.upper.moment_of_edge(edges.moments)
+            elements = self.upper.pairs(own[0], every, every, edges.distance, s)
+            with torch.autocast(elements.device.type, enabled=False):
+                elements = elements.to(graph.pair_vectors.dtype)
+                images.append(elements @ self.onsite_elements.to(elements))
+        with torch.autocast(images[0].device.type, enabled=False):
+            coefficients = self._turned(self._mean(images), known["wigner"])
+            coefficients = coefficients + self._transposed(coefficients)
+            # an atom that is left alone becomes a sphere
+            lonely = (1.0 - known["company"])[:, None] * self.spherical.to(coefficients)
+            return coefficients * (known["company"][:, None] + lonely)
+
+    def _offsite(
+        self,
+        graph: HamiltonianGraph,
+        known: dict[str, Tensor],
+        shares: list[list[list[AtomShares]]],
+    ) -> Tensor:
+        """Coefficients of pairs, in their stored direction."""
+        images = []
+        for mirrored, own in zip(self._images(), shares, strict=True):
+            edges = self._edges(graph, known, mirrored)
+            windows = self.upper.sentence.windows(edges.rows.flatten(0, 1))
+            elements = [
+                network.pairs(
+                    atoms,
+                    edges.a,
+                    edges.b,
+                    edges.distance,
+                    network.local_features(windows, edges.moments),
+                )
+                for network, atoms in zip(self.networks, own, strict=True)
+            ]
+            with torch.autocast(windows.device.type, enabled=False):
+                both = torch.cat(elements, 1).to(graph.pair_vectors.dtype)
+                images.append(both @ self.elements.to(both))
+        with torch.autocast(images[0].device.type, enabled=False):
+            value = self._turned(self._mean(images), known["wigner"])
+            reverse = self._transposed(value)
+            value = torch.where(known["reversed"][:, None], reverse, value)
+            cutoff = self.config.pair_cutoff
+            start = max(0.0, cutoff - _SWITCH)
+            return value * cosine_cutoff(known["distance"], cutoff, start)[:, None]
+
+
+def _own(precomputed: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(f"{kind}_"): value
+        for name, value in precomputed.items()
+        if name.startswith(f"{kind}_")
+    }
+
+
+def _harmonics(degree: int, directions: Tensor) -> Tensor:
+    """Real harmonics of unit vectors, (n, (degree + 1)^2), in the type of the vectors."""
+    values = real_harmonics(degree, directions.detach().double().cpu().numpy())
+    return torch.from_numpy(values).to(directions)
+
+
+def _mirror_of_harmonics(degree: int) -> np.ndarray:
+    """What the mirror y -> -y does to harmonics: those with m < 0 are odd."""
+    order = np.concatenate([np.arange(-l, l + 1) for l in range(degree + 1)])
+    return np.where(order < 0, -1.0, 1.0)
+
+
+def _spherical(layout: IrrepLayout) -> np.ndarray:
+    """Coefficients (one or zero) that an atom without neighbours can have."""
+    out = np.zeros(layout.n_coefficients)
+    for index, channel in enumerate(layout.channels[0]):
+        out[layout.position(0, index)] = channel.natural
+    # the directions of moments need no neighbours
+    return np.ones_like(out) if layout.moments == "vectors" else out
+
+
+def _mirror_signs(layout: IrrepLayout) -> np.ndarray:
+    """What the mirror y -> -y does to coefficients; axial ones have the opposite sign."""
+    out = np.empty(layout.n_coefficients)
+    for L, entries in enumerate(layout.channels):
+        order = np.where(np.arange(-L, L + 1) < 0, -1.0, 1.0)
+        for index, channel in enumerate(entries):
+            out[layout.position(L, index)] = order if channel.natural else -order
+    return out
