@@ -34,6 +34,9 @@ __all__ = ["CHECKS", "Measurement", "Skip", "Subject"]
 # sums of a few thousand terms in double precision, in units of the output's root mean square
 _EXACT = 1e-9
 _SINGLE = 2e-3
+# bfloat16 rounds by up to 0.4 %; a network of ten to a hundred operations one after another adds up
+# independent errors of that size
+_MIXED = 0.05
 
 
 class Measurement(NamedTuple):
@@ -617,6 +620,27 @@ def precision(subject: Subject) -> Measurement:
     return Measurement(_largest(difference, expected) / _size(expected), _SINGLE)
 
 
+def mixed_precision(subject: Subject) -> Measurement:
+    """Under autocast to bfloat16 the output is that of single precision, but for its eight bits."""
+    graph = subject.graph(_disordered(subject), dtype=torch.float32)
+    network = subject.network().float()
+    with torch.no_grad():
+        expected = network(graph)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = Coefficients(*(part.float() for part in network(graph)))
+    difference = Coefficients(*(a - b for a, b in zip(found, expected, strict=True)))
+    state = torch.random.get_rng_state()
+    torch.manual_seed(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        trained = network.train()(graph)
+    torch.random.set_rng_state(state)
+    sum(part.float().square().mean() for part in trained).backward()
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    if not all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
+        return Measurement(float("inf"), _MIXED, "a gradient is not finite")
+    return Measurement(_size(difference) / _size(expected), _MIXED, "root mean square")
+
+
 def device(subject: Subject) -> Measurement:
     """A GPU agrees with the CPU."""
     if not torch.cuda.is_available():
@@ -742,6 +766,7 @@ CHECKS: Mapping[str, Callable[[Subject], Measurement]] = {
     "chunks": chunks,
     "isolated_atom": isolated_atom,
     "precision": precision,
+    "mixed_precision": mixed_precision,
     "device": device,
     "repeatability": repeatability,
     "gradient": gradient,

@@ -39,6 +39,12 @@ class FamilyModule(Protocol):
     gives the reversed coefficients (`IrrepLayout.reversal`), and an on-site tensor is its own
     reversal. Spin needs nothing more: its parts are channels of the layout, and `layout.moments`
     says in which form the network may look at `graph.moments`.
+
+    It must run under `torch.autocast`, and its output may then be of lower precision.
+
+    A module with an attribute `recompute` (False) can evaluate its layers in portions and once more
+    on the way back when that is set to true, see `learning.nn.chunks`; without the attribute,
+    `recompute = true` of a training is refused.
     """
 
     @property

@@ -232,7 +232,11 @@ class EdgeFrames(nn.Module):
         return torch.stack(c + s[1:], 1)
 
     def forward(self, vectors: Tensor) -> Frames:
-        """Frames of edge vectors (n, 3), none of them zero."""
+        """Frames of edge vectors (n, 3), none of them zero; never in mixed precision."""
+        with torch.autocast(vectors.device.type, enabled=False):
+            return self._forward(vectors)
+
+    def _forward(self, vectors: Tensor) -> Frames:
         x, y, z = vectors.unbind(1)
         rho = torch.sqrt(x * x + y * y)
         length = torch.sqrt(rho * rho + z * z)

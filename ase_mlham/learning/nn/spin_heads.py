@@ -209,7 +209,16 @@ class SpinHeads(nn.Module):
             network(graph, None if precomputed is None else _own(precomputed, n))
             for n, network in enumerate(self.networks)
         ]
-        output = Coefficients(*(torch.cat(part, 1) for part in zip(*outputs, strict=True)))
+        dtype = graph.pair_vectors.dtype
+        output = Coefficients(
+            *(torch.cat(part, 1).to(dtype) for part in zip(*outputs, strict=True))
+        )
+        # products of few numbers each, which mixed precision makes no quicker
+        with torch.autocast(output.onsite.device.type, enabled=False):
+            return self._combined(graph, output)
+
+    def _combined(self, graph: HamiltonianGraph, output: Coefficients) -> Coefficients:
+        """The coefficients of H in what the networks say."""
         source = self.get_buffer("source")
         onsite, offsite = (part.index_select(1, source) for part in output)
         if self.fields is not None:

@@ -18,6 +18,7 @@ from ase_mlham.errors import ModelError
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import IrrepLayout
+from ase_mlham.learning.nn.chunks import in_portions
 from ase_mlham.learning.nn.features import (
     Channels,
     FrameGate,
@@ -250,6 +251,11 @@ class HamGNN(nn.Module):
     layout : IrrepLayout
         Irreps of the blocks.
 
+    Attributes
+    ----------
+    recompute : bool
+        Evaluate messages and pairs in portions in training too, see `learning.nn.chunks`.
+
     Raises
     ------
     ModelError
@@ -263,6 +269,7 @@ class HamGNN(nn.Module):
         self.config = replace(config, l_max=channels.l_max)
         n_species = len(layout.basis.species)
         self.n_species = n_species
+        self.recompute = False
         self.embedding = nn.Embedding(n_species, channels.natural[0])
         self.moments = None
         if layout.moments != "none":
@@ -320,28 +327,47 @@ class HamGNN(nn.Module):
         x[:, : self.channels.natural[0]] = self.embedding(graph.species)
         if self.moments is not None:
             x = self.moments(x, graph)
+        kept = None if precomputed is None else precomputed["message_frames"]
         n_edges = len(graph.message_i)
-        step = n_edges if precomputed is not None else self._step
+        step = self._step if self._bounded(precomputed) else n_edges
         for convolution in self.convolutions:
             received = torch.zeros_like(x)
             atoms = convolution.weights.of_atoms(x)
-            for start in range(0, n_edges, max(step, 1)):
-                part = slice(start, start + step)
-                vectors = graph.message_vectors[part]
-                if precomputed is None:
-                    frames = self.frames(vectors)
-                else:
-                    frames = self.frames.of(precomputed["message_frames"])
-                edges = self._edges(
-                    graph.species,
-                    graph.message_i[part],
-                    graph.message_j[part],
-                    vectors.norm(dim=1),
-                )
-                messages = convolution.messages(x, atoms, edges, frames)
-                received = received.index_add_(0, edges.i, messages)
+            portions = in_portions(
+                self._messages,
+                n_edges,
+                step,
+                *(graph, kept, convolution, x, atoms),
+                recompute=self.recompute,
+            )
+            for part, messages in portions:
+                received = received.index_add_(0, graph.message_i[part], messages)
             x = convolution.update(x, received)
         return x
+
+    def _messages(
+        self,
+        part: slice,
+        graph: HamiltonianGraph,
+        kept: Tensor | None,
+        convolution: OrbitalConvolution,
+        x: Tensor,
+        atoms: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        """Messages of a convolution along some edges."""
+        vectors = graph.message_vectors[part]
+        frames = self.frames(vectors) if kept is None else self.frames.of(kept[part])
+        edges = self._edges(
+            graph.species,
+            graph.message_i[part],
+            graph.message_j[part],
+            vectors.norm(dim=1),
+        )
+        return convolution.messages(x, atoms, edges, frames).to(x.dtype)
+
+    def _bounded(self, precomputed: dict[str, Tensor] | None) -> bool:
+        """Whether edges and pairs are evaluated in portions."""
+        return self.recompute or not (self.training or precomputed is not None)
 
     @property
     def _step(self) -> int:
@@ -357,47 +383,59 @@ class HamGNN(nn.Module):
         """Predict; in training each pair is evaluated in one direction, drawn at random."""
         x = self.atom_features(graph, precomputed)
         onsite = self.head.coefficients(self.onsite_last(self.onsite_block(x)))
-        onsite = 0.5 * (onsite + self.head.transposed(onsite))
+        onsite = 0.5 * (onsite + self.head.transposed(onsite)).to(x.dtype)
         table = torch.cat([self.pair_bra(x), self.pair_ket(x)])
         table = torch.cat([table, table * self.parity.to(x.dtype)])
         nodes = PairNodes(table, self.pair_weights.of_atoms(x))
         out = x.new_zeros(graph.n_pairs, onsite.shape[1])
         selected = self._near(graph) if precomputed is None else precomputed["pairs"]
-        whole = self.training or precomputed is not None
-        step = len(selected) if whole else self._step
-        for start in range(0, len(selected), max(step, 1)):
-            rows = selected[start : start + step]
-            out.index_copy_(0, rows, self._pairs(graph, nodes, rows, precomputed))
+        turned = None
+        if self.training:
+            turned = torch.rand(len(selected), device=x.device) < 0.5
+        kept = None if precomputed is None else precomputed["pair_frames"]
+        portions = in_portions(
+            self._pairs,
+            len(selected),
+            self._step if self._bounded(precomputed) else len(selected),
+            *(graph, nodes, selected, turned, kept),
+            recompute=self.recompute,
+        )
+        for part, values in portions:
+            out.index_copy_(0, selected[part], values)
         return Coefficients(onsite, out)
 
     def _pairs(
         self,
+        part: slice,
         graph: HamiltonianGraph,
         nodes: PairNodes,
-        rows: Tensor,
-        precomputed: dict[str, Tensor] | None,
+        selected: Tensor,
+        turned: Tensor | None,
+        kept: Tensor | None,
     ) -> Tensor:
-        """Coefficients of some pairs, in their stored direction."""
+        """Coefficients of some pairs, in their stored direction.
+
+        Where `turned` is given and true, they are evaluated in the other one; without it, in both.
+        """
+        rows = selected[part]
         i, j = graph.pair_i.index_select(0, rows), graph.pair_j.index_select(0, rows)
         vectors = graph.pair_vectors.index_select(0, rows)
         distance = vectors.norm(dim=1)
-        if precomputed is None:
-            frames = self.frames(vectors)
-        else:
-            frames = self.frames.of(precomputed["pair_frames"])
+        frames = self.frames(vectors) if kept is None else self.frames.of(kept[part])
         radial = self.pair_weights.of_distance(distance)
-        if self.training:
-            turned = torch.rand(len(rows), device=vectors.device) < 0.5
-            a, b = torch.where(turned, j, i), torch.where(turned, i, j)
+        dtype = vectors.dtype
+        if turned is not None:
+            there = turned[part]
+            a, b = torch.where(there, j, i), torch.where(there, i, j)
             edges = self._edges(graph.species, a, b, distance)
-            value = self._directed(nodes, radial, edges, frames, turned.long())
+            value = self._directed(nodes, radial, edges, frames, there.long()).to(dtype)
             reverse = self.head.transposed_inverted(value)
-            return torch.where(turned[:, None], reverse, value)
+            return torch.where(there[:, None], reverse, value)
         forward = self._edges(graph.species, i, j, distance)
         backward = self._edges(graph.species, j, i, distance)
         one = self._directed(nodes, radial, forward, frames, 0)
         two = self._directed(nodes, radial, backward, frames, 1)
-        return 0.5 * (one + self.head.transposed_inverted(two))
+        return 0.5 * (one + self.head.transposed_inverted(two)).to(dtype)
 
     def _directed(
         self,

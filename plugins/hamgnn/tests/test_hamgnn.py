@@ -10,12 +10,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from ase_mlham import hooks
-from ase_mlham.core import Structure
+from ase_mlham.core import SpinKind, Structure
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.errors import ModelError
 from ase_mlham.learning.configuration import make_config
 from ase_mlham.learning.graph import build_graph
 from ase_mlham.learning.layout import BlockLayout
+from ase_mlham.learning.networks import make_network
+from ase_mlham.learning.nn.chunks import set_recompute
 from ase_mlham.learning.testing import check_family, probe_basis
 from ase_mlham_hamgnn.network import HamGNN, HamGNNConfig
 
@@ -165,3 +167,27 @@ def test_off_site_blocks_vanish_smoothly_at_the_end_of_their_range():
     assert largest(cutoff + 0.01) == 0.0
     # and far pairs are not stifled: what they lack in size is in the scales of the targets
     assert largest(cutoff - 1.5) > 0.2 * largest(cutoff / 2)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("parts", ["PB", "PBC"])
+def test_layers_that_are_evaluated_again_give_the_same_gradients(monkeypatch, kept, parts):
+    layout = BlockLayout(probe_basis(), SpinKind.SPINOR, parts)
+    spec = hooks.find("model family", "hamgnn")
+    config = HamGNNConfig(natural=6, other=4, layers=2, hidden=8, bessel=4)
+    network = make_network(spec, config, layout).train()
+    structure = replace(molecule_of(8), moments=np.random.default_rng(0).normal(size=(8, 3)))
+    pattern = basis_pattern(structure, layout.basis)
+    graph = build_graph(structure, layout.basis, pattern, 5.0)
+    monkeypatch.setattr("ase_mlham_hamgnn.network._CACHED_EDGES", 5)
+    gradients = []
+    for recompute in (False, True):
+        set_recompute(network, recompute)
+        torch.manual_seed(3)
+        output = network(graph, network.precompute(graph) if kept else None)
+        loss = sum((part * torch.linspace(-1, 1, part.shape[1])).sum() for part in output)
+        found = torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
+        gradients.append([gradient for gradient in found if gradient is not None])
+    for a, b in zip(*gradients, strict=True):
+        # single precision, sums in another order
+        assert float((a - b).norm()) <= 1e-6 * float(a.norm()) + 1e-9
