@@ -4,6 +4,31 @@ from __future__ import annotations
 
 from ase_mlham.hooks import FamilySpec, hookimpl
 
+# Y. Wang et al., Sci. Bull. 2024 (doi 10.1016/j.scib.2024.06.011): Huber loss with delta = 0.01 eV,
+# free of the gauge, of H as it is; AdamW, one structure in a step, rate halved where the error has
+# not fallen for 20 validations, until the smallest rate helps no more. The weights are not
+# averaged, gradients not clipped
+_PAPER = {
+    "training": {
+        "epochs": 10_000,
+        "batch_size": 1,
+        "optimiser": "adamw",
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "weight_decay": 1e-3,
+        "learning_rate": 4e-4,
+        "schedule": "plateau",
+        "plateau_factor": 0.5,
+        "plateau_patience": 20,
+        "smallest_rate": 1e-5,
+        "warmup_steps": 0,
+        "clip": 0.0,
+        "ema": 0.0,
+    },
+    "loss": {"mean": 1.0, "rms": 0.0, "huber": 10.0, "gauge_free": True},
+    "targets": {"operators": [], "tables": False},
+}
+
 
 @hookimpl
 def mlham_model_families() -> list[FamilySpec]:
@@ -35,5 +60,6 @@ def mlham_model_families() -> list[FamilySpec]:
                     "message_cutoff": 7.4,
                 },
             },
+            recipes={"paper": _PAPER},
         )
     ]
