@@ -63,7 +63,7 @@ SETS = {
     "mos2": Set("MoS2, 3 atoms", 4.0),
     "molecules": Set("molecules, 2–12 atoms", 8.0),
     "bi2se3": Set("Bi2Se3, 5 atoms, spin-orbit", 10.0),
-    "elements": Set("nine elements, 2–8 atoms", 14.0),
+    "elements": Set("ten elements, 2–8 atoms", 14.0),
 }
 FAMILIES = ("hamgnn", "lcnet", "deeph2")
 

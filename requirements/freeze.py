@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 HERE = Path(__file__).parent
-OURS = {"ase-mlham", "ase-mlham-hamgnn"}
+OURS = {"ase-mlham", "ase-mlham-deeph2", "ase-mlham-hamgnn", "ase-mlham-lcnet"}
 
 # torch comes first: a reader sees at once which build decides how large the installation is
 FILES = {

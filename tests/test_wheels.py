@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+PLUGINS = sorted(path.parent for path in REPOSITORY.glob("plugins/*/pyproject.toml"))
 MODELS = sorted((REPOSITORY / "plugins" / "hamgnn" / "ase_mlham_hamgnn").glob("models/*.mlham"))
 SIZE_LIMIT = 12e6  # bytes; a packaged model takes up to 10 MB
 
@@ -32,7 +33,7 @@ def run(*command: str | Path, folder: Path, **environment: str) -> str:
 def wheels(tmp_path_factory) -> dict[str, Path]:
     """Wheel of each distribution."""
     folder = tmp_path_factory.mktemp("dist")
-    for source in (REPOSITORY, REPOSITORY / "plugins" / "hamgnn"):
+    for source in (REPOSITORY, *PLUGINS):
         run(
             sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source,
             folder=folder,
@@ -59,12 +60,21 @@ def test_the_core_wheel_holds_what_it_needs_and_no_more(wheels):
     assert wheels["ase_mlham"].stat().st_size < 2e6
 
 
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_the_wheel_of_a_plugin_holds_its_package_and_no_more(wheels, plugin):
+    package = f"ase_mlham_{plugin.name}"
+    names = contents(wheels[package])
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+    modules = {str(path.relative_to(plugin)) for path in (plugin / package).glob("*.py")}
+    assert modules <= set(names)
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {package}
+    assert not [name for name in names if "tests/" in name or name.endswith(".pyc")]
+    assert wheels[package].stat().st_size < SIZE_LIMIT
+
+
 def test_the_hamgnn_wheel_holds_its_models(wheels):
     names = contents(wheels["ase_mlham_hamgnn"])
-    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert {f"ase_mlham_hamgnn/models/{path.name}" for path in MODELS} <= set(names)
-    assert not [name for name in names if "tests/" in name or name.endswith(".pyc")]
-    assert wheels["ase_mlham_hamgnn"].stat().st_size < SIZE_LIMIT
 
 
 @pytest.fixture(scope="module")
