@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ase_mlham_lcnet.config import LCNetConfig
+
 __all__ = ["Edges", "GaussianBasis", "LocalNetwork", "NeighbourSentence", "PairLinear"]
 
 AtomShares = tuple[Tensor, Tensor]
@@ -235,7 +237,7 @@ class LocalNetwork(nn.Module):
         What it sees of the magnetic moments, as in `IrrepLayout.moments`.
     """
 
-    def __init__(self, config: object, n_species: int, n_out: int, moments: str) -> None:
+    def __init__(self, config: LCNetConfig, n_species: int, n_out: int, moments: str) -> None:
         super().__init__()
         node, edge, local = config.node, config.edge, config.local
         self.embedding = nn.Embedding(n_species, node)
@@ -279,9 +281,7 @@ class LocalNetwork(nn.Module):
         seen = torch.stack([number, square / (1.0 + square)], 1)
         return v + self.moment_of_atom(seen).to(v.dtype)
 
-    def messages(
-        self, v: Tensor, s: Tensor, edges: Edges, envelope: Tensor
-    ) -> list[AtomShares]:
+    def messages(self, v: Tensor, s: Tensor, edges: Edges, envelope: Tensor) -> list[AtomShares]:
         """What atoms contribute to pairs after each layer, and to the output."""
         e = self.radial(edges.distance)
         flat, shares = s.flatten(1), []

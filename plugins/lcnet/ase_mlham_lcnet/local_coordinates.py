@@ -1,7 +1,7 @@
 """Local coordinates of pairs and atoms: frames in which blocks of H are compared.
 
 "complete" is Algorithm 1 of M. Su, J.-H. Yang, H.-J. Xiang and X.-G. Gong, Mach. Learn.: Sci.
-Technol. 4 (2023), doi 10.1088/2632-2153/accb26: axes follow the bond and the nearest neighbour of
+Technol. (2023), doi 10.1088/2632-2153/accb26: axes follow the bond and the nearest neighbour of
 one of its atoms, the anchor; where neighbours or anchors are equally good, the axes of the global
 coordinates decide, so that every pair has one frame however it is stored. "plain" is the definition
 before it (H. Li et al., Nat. Comput. Sci. 2, 367 (2022)), which takes the nearest in the order in
@@ -9,12 +9,13 @@ which neighbours happen to be stored; it is kept for comparison.
 
 Where the algorithm is silent:
 
-- A neighbour closer to the line of the bond than `COLLINEAR` does not define an axis; the next does.
+- A neighbour closer to the line of the bond than `COLLINEAR` defines no axis; the next does.
 - The rotation that takes v1 to x is the one about v1 x x, and half a turn about z for v1 = -x.
 - Candidates with equal angles to the auxiliary vector: the one with the largest x, then y, then z.
-- Anchors with one candidate each and equally far nearest neighbours: the nearer candidate, then the
-  heavier species, then the smaller angle of the candidate to the bond, none of which depends on the
-  orientation; at last the end from which the bond has the larger x, y, z.
+- Anchors with one candidate each and equally far nearest neighbours (as in a bond of two atoms that
+  are nearest to one another): the nearer candidate, then the nearer second, third, ... neighbour,
+  then the later species of the basis, then the smaller angle of the candidate to the bond, none of
+  which depends on the orientation; at last the end from which the bond has the larger x, y, z.
 - A pair without any candidate at its ends (a molecule of two atoms): the global axis that is least
   along the bond, z before y before x. An atom without neighbours: the global axes themselves.
 """
@@ -97,8 +98,7 @@ def _narrowed(candidates: Tensor, score: Tensor) -> Tensor:
 
 
 def _largest_components(candidates: Tensor, direction: Tensor) -> Tensor:
-    """Of some candidates those with the largest x, of these the largest y, of these the largest z.
-    """
+    """Of some candidates those with the largest x, of these those with the largest y, then z."""
     for axis in range(3):
         candidates = _narrowed(candidates, direction[:, :, axis])
     return candidates
@@ -115,9 +115,7 @@ def _at(values: Tensor, place: Tensor) -> Tensor:
     return values.gather(1, place).squeeze(1)
 
 
-def _second(
-    distance: Tensor, direction: Tensor, bond: Tensor, definition: Definition
-) -> _Second:
+def _second(distance: Tensor, direction: Tensor, bond: Tensor, definition: Definition) -> _Second:
     """The neighbour that defines v2 for v1 along a bond (function find_v2).
 
     Parameters
@@ -162,6 +160,14 @@ def _decided(*criteria: Tensor) -> Tensor:
 def _larger(a: Tensor, b: Tensor, tolerance: float) -> Tensor:
     """1 where a is larger, -1 where b is, 0 where they are equal."""
     return (a > b + tolerance).long() - (b > a + tolerance).long()
+
+
+def _nearer(a: Tensor, b: Tensor) -> Tensor:
+    """1 where the first distances that differ are smaller in a, -1 where in b, 0 without any."""
+    # infinite ones in both differ by what is not a number, and not by more than anything
+    step = a - b
+    differ = step.abs() > TIE
+    return torch.where(differ.any(1), -_at(step, _first(differ)).sign(), 0.0).long()
 
 
 def _global_axis(bond: Tensor) -> Tensor:
@@ -214,6 +220,7 @@ def pair_frames(
             # two infinite distances are equal, not undefined
             torch.where(unique, _larger(nearest_j, nearest_i, TIE), 0),
             torch.where(unique, _larger(back.distance, there.distance, TIE), 0),
+            torch.where(unique, _nearer(table.distance[i], table.distance[j]), 0),
             torch.where(unique, (species[i] - species[j]).sign(), 0),
             torch.where(unique, _larger(there.bond_cosine, back.bond_cosine, _ALIKE), 0),
         )

@@ -2,7 +2,7 @@
 
 The networks see neighbours of both atoms of a pair in the pair's local coordinates, exchange
 messages along bonds, and predict the two triangles of the block in these coordinates (M. Su,
-J.-H. Yang, H.-J. Xiang and X.-G. Gong, Mach. Learn.: Sci. Technol. 4 (2023), doi
+J.-H. Yang, H.-J. Xiang and X.-G. Gong, Mach. Learn.: Sci. Technol. (2023), doi
 10.1088/2632-2153/accb26). Which end of a pair is its anchor follows from geometry, so the result
 does not depend on how a pair is stored, and Hermiticity is exact.
 
@@ -16,7 +16,6 @@ inversion unless `mirror` is on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -24,18 +23,19 @@ import torch
 from torch import Tensor, nn
 
 from ase_mlham.core.harmonics import real_harmonics
-from ase_mlham.errors import ModelError
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import IrrepLayout
+from ase_mlham.learning.nn.chunks import in_portions
 from ase_mlham.learning.nn.radial import cosine_cutoff
 from ase_mlham.learning.nn.wigner import WignerMatrices
+from ase_mlham_lcnet.config import LCNetConfig
 from ase_mlham_lcnet.layers import AtomShares, Edges, LocalNetwork
-from ase_mlham_lcnet.local_coordinates import Definition, atom_frames, pair_frames
+from ase_mlham_lcnet.local_coordinates import atom_frames, pair_frames
 from ase_mlham_lcnet.neighbours import TIE, NeighbourTable, neighbour_table
 from ase_mlham_lcnet.triangles import Triangles
 
-__all__ = ["LCNet", "LCNetConfig"]
+__all__ = ["LCNet"]
 
 _CACHED_EDGES = 256
 """Edges whose windows of neighbours stay in a processor's cache."""
@@ -50,70 +50,6 @@ the first that is left out fade, Å."""
 _ORDER = (0.8147, 0.4361, 0.3825)
 """Neighbours that are equally far are sorted by the angle to this local direction, which no axis
 or plane of a regular polyhedron contains."""
-
-
-@dataclass(frozen=True)
-class LCNetConfig:
-    """Size of the networks.
-
-    Attributes
-    ----------
-    node, edge, local : int
-        Features of an atom, of an edge (as many Gaussians of its length), and of each atom of an
-        edge in local coordinates.
-    layers : int
-        Interaction layers.
-    output : int
-        Width of the output layer.
-    filters : int
-        Filters of the text-CNN for each window.
-    windows : list of int
-        Neighbours in a window.
-    neighbours : int
-        Nearest neighbours of an atom that the text-CNN reads.
-    degree : int
-        Largest degree of the harmonics in an orientational vector.
-    variance : float
-        sigma^2 of the Gaussians of distance, Å^2.
-    message_cutoff : float
-        Range of messages, and of the neighbours that define local coordinates, Å.
-    pair_cutoff : float
-        Range of the predicted pairs, Å; beyond it the output is zero.
-    definition : {"complete", "plain"}
-        Of the local coordinates; "plain" is for comparison and not fit for symmetric structures.
-    mirror : bool
-        Predict for the mirror image as well and take the mean, which makes inversion exact (but
-        for ties) at twice the cost.
-    chunk : int
-        Most pairs evaluated at once in prediction, which bounds the memory.
-    """
-
-    node: int = 64
-    edge: int = 64
-    local: int = 48
-    layers: int = 3
-    output: int = 128
-    filters: int = 64
-    windows: tuple[int, ...] = (2, 3, 4)
-    neighbours: int = 16
-    degree: int = 4
-    variance: float = 0.0044
-    message_cutoff: float = 5.0
-    pair_cutoff: float = 7.4
-    definition: Definition = "complete"
-    mirror: bool = False
-    chunk: int = 4096
-
-    def __post_init__(self) -> None:
-        if not self.windows or min(self.windows) < 1 or max(self.windows) > self.neighbours:
-            raise ModelError(
-                f"windows = {list(self.windows)} of {self.neighbours} neighbours: give sizes from "
-                "1 to the number of neighbours"
-            )
-        if min(self.layers, self.node, self.edge, self.local, self.filters, self.output) < 1:
-            raise ModelError("layers and widths of the network must be at least 1")
-        if not (self.variance > 0 and self.message_cutoff > 0 and self.pair_cutoff > 0):
-            raise ModelError("variance, message_cutoff and pair_cutoff must be positive")
 
 
 class _Surroundings(NamedTuple):
@@ -142,6 +78,8 @@ class LCNet(nn.Module):
     def __init__(self, config: LCNetConfig, layout: IrrepLayout) -> None:
         super().__init__()
         self.config = config
+        self.recompute = False
+        """Keep no activations of pairs in training, but evaluate them again on the way back."""
         triangles = Triangles.of(layout)
         n_species = len(layout.basis.species)
         self.upper = LocalNetwork(config, n_species, len(triangles.forward), layout.moments)
@@ -203,7 +141,9 @@ class LCNet(nn.Module):
         """Where the range of messages begins to end, Å."""
         return max(0.0, self.config.message_cutoff - _SWITCH)
 
-    def _local_rows(self, around: _Surroundings, atoms: Tensor, frames: Tensor, d: Tensor) -> Tensor:
+    def _local_rows(
+        self, around: _Surroundings, atoms: Tensor, frames: Tensor, d: Tensor
+    ) -> Tensor:
         """Orientational vectors of neighbours of atoms in frames, (n, neighbours, harmonics)."""
         rows = around.rows[atoms]
         tied = torch.nonzero(around.tied[atoms]).squeeze(1)
@@ -294,9 +234,7 @@ class LCNet(nn.Module):
         # threads share the rows of an operation, and each has a cache of its own
         return min(self.config.chunk, _CACHED_EDGES * torch.get_num_threads())
 
-    def _edges(
-        self, graph: HamiltonianGraph, known: dict[str, Tensor], mirrored: bool
-    ) -> Edges:
+    def _edges(self, graph: HamiltonianGraph, known: dict[str, Tensor], mirrored: bool) -> Edges:
         """Edges as the networks see them, or their mirror images in the local x-z plane."""
         rows, moments = known["rows"], None
         if mirrored:
@@ -311,13 +249,19 @@ class LCNet(nn.Module):
 
     def _local_features(self, edges: Edges, step: int) -> list[Tensor]:
         """Features s_ab of edges for both networks."""
-        found: list[list[Tensor]] = [[] for _ in self.networks]
-        for start in range(0, max(len(edges.a), 1), max(step, 1)):
-            part = edges.some(slice(start, start + step))
-            windows = self.upper.sentence.windows(part.rows.flatten(0, 1))
-            for own, network in zip(found, self.networks, strict=True):
-                own.append(network.local_features(windows, part.moments))
-        return [torch.cat(parts) for parts in found]
+        portions = in_portions(
+            self._local_portion, len(edges.a), step, edges, recompute=self.recompute
+        )
+        found = [features for _, features in portions]
+        if not found:
+            return self._local_portion(slice(0, 0), edges)
+        return [torch.cat(parts) for parts in zip(*found, strict=True)]
+
+    def _local_portion(self, part: slice, edges: Edges) -> list[Tensor]:
+        """Features of some edges for each network."""
+        own = edges.some(part)
+        windows = self.upper.sentence.windows(own.rows.flatten(0, 1))
+        return [network.local_features(windows, own.moments) for network in self.networks]
 
     def _shares(
         self, graph: HamiltonianGraph, known: dict[str, Tensor], mirrored: bool, step: int
@@ -363,7 +307,6 @@ class LCNet(nn.Module):
         vectors = graph.pair_vectors
         exact = torch.autocast(vectors.device.type, enabled=False)
         whole = precomputed is not None or self.training
-        around = None
         if precomputed is None:
             with exact:
                 around = self._surroundings(graph)
@@ -372,18 +315,41 @@ class LCNet(nn.Module):
         else:
             messages, atoms, pairs = (_own(precomputed, k) for k in ("message", "atom", "pair"))
             near = precomputed["pairs"]
-        step = max(len(near), len(messages["a"])) if whole else self._step(vectors.device)
-        images = self._images()
-        shares = [self._shares(graph, messages, mirrored, step) for mirrored in images]
+        step = self._step(vectors.device)
+        if whole and not self.recompute:
+            step = max(len(near), len(messages["a"]))
+        shares = [self._shares(graph, messages, mirrored, step) for mirrored in self._images()]
         onsite = self._onsite(graph, atoms, shares)
+        portions = in_portions(
+            self._pair_portion,
+            len(near),
+            step,
+            graph,
+            near,
+            around if precomputed is None else pairs,
+            shares,
+            recompute=self.recompute,
+        )
         out = onsite.new_zeros(graph.n_pairs, onsite.shape[1])
-        for start in range(0, len(near), max(step, 1)):
-            rows = near[start : start + step]
-            if around is not None:
-                with exact:
-                    pairs = self._pairs(graph, around, rows)
-            out = out.index_copy_(0, rows, self._offsite(graph, pairs, shares))
+        for part, values in portions:
+            out = out.index_copy_(0, near[part], values)
         return Coefficients(onsite, out)
+
+    def _pair_portion(
+        self,
+        part: slice,
+        graph: HamiltonianGraph,
+        near: Tensor,
+        known: _Surroundings | dict[str, Tensor],
+        shares: list[list[list[AtomShares]]],
+    ) -> Tensor:
+        """Coefficients of some of the near pairs, from their geometry if that is known."""
+        if isinstance(known, dict):
+            own = {name: value[part] for name, value in known.items()}
+        else:
+            with torch.autocast(near.device.type, enabled=False):
+                own = self._pairs(graph, known, near[part])
+        return self._offsite(graph, own, shares)
 
     def _onsite(
         self,
@@ -393,7 +359,12 @@ class LCNet(nn.Module):
     ) -> Tensor:
         """Coefficients of the on-site blocks: pairs of an atom with itself, forward network."""
         every = torch.arange(graph.n_atoms, device=graph.species.device)
-        known = {**known, "a": every, "b": every, "distance": torch.zeros_like(known["rows"][:, 0, 0, 0])}
+        known = {
+            **known,
+            "a": every,
+            "b": every,
+            "distance": torch.zeros_like(known["rows"][:, 0, 0, 0]),
+        }
         images = []
         for mirrored, own in zip(self._images(), shares, strict=True):
             edges = self._edges(graph, known, mirrored)

@@ -32,7 +32,7 @@ def mlham_model_families() -> list[FamilySpec]:
         FamilySpec(
             name="lcnet",
             description="attention network in complete local coordinates (LC-Net)",
-            config="ase_mlham_lcnet.network:LCNetConfig",
+            config="ase_mlham_lcnet.config:LCNetConfig",
             module="ase_mlham_lcnet.network:LCNet",
             spin_kinds=("none", "collinear", "spinor"),
             expected_failures={

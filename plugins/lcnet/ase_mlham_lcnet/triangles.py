@@ -52,17 +52,14 @@ class Triangles:
             for index, channel in enumerate(entries):
                 places.setdefault(channel.part, {})[channel] = layout.position(L, index)
         shells = UnionShells(layout.basis)
-        rows, columns, matrices = [], [], []
+        found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
         for own in places.values():
             axial = _block_kind(shells, own)
             if axial is None:
-                found = _by_shells(own, layout.n_coefficients)
+                found.append(_by_shells(own, layout.n_coefficients))
             else:
-                found = _by_orbitals(shells, own, layout.n_coefficients, axial)
-            for collected, part in zip((rows, columns, matrices), found, strict=True):
-                collected.append(part)
-        row, column = np.concatenate(rows), np.concatenate(columns)
-        matrix = np.concatenate(matrices)
+                found.append(_by_orbitals(shells, own, layout.n_coefficients, axial))
+        row, column, matrix = (np.concatenate(parts) for parts in zip(*found, strict=True))
         upper = row <= column
         return cls(matrix[upper], matrix[~upper], (row == column)[upper])
 
