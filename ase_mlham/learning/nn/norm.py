@@ -36,7 +36,8 @@ class IrrepNorm(nn.Module):
         self.channels = channels
         self.weight = nn.Parameter(torch.ones(sum(channels.totals)))
         lengths = torch.tensor(channels.lengths)
-        share = (1.0 / (len(lengths) * lengths.clamp(min=1))).repeat_interleave(lengths)
+        share = 1.0 / (len(lengths) * lengths.clamp(min=1).double())
+        share = share.repeat_interleave(lengths)
         self.register_buffer("share", share, persistent=False)
         column: list[int] = []
         first = 0

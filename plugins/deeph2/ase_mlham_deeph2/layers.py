@@ -66,6 +66,8 @@ class EdgeFactors(nn.Module):
         self.radial = nn.Linear(sizes.gaussians, sizes.hidden)
         self.middle = nn.Linear(sizes.hidden, sizes.hidden)
         self.last = nn.Linear(sizes.hidden, n_out)
+        # factors begin near one: what they multiply passes
+        nn.init.ones_(self.last.bias)
 
     def of_atoms(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What atoms contribute as receiver and as sender, (n_atoms, hidden) each."""

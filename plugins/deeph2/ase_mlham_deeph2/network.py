@@ -44,6 +44,10 @@ _SWITCH = 1.5
 """Width of the range over which the network's part of a pair goes to zero, Å."""
 
 
+_FIRST_OUTPUT = 0.1
+"""Size of the untrained output: training starts from the baseline, not from noise upon it."""
+
+
 @dataclass(frozen=True)
 class DeepH2Config:
     """Size of the network.
@@ -99,6 +103,8 @@ class DeepH2Config:
                     f"`{name}` = {number} channels cannot be divided among {self.heads} heads; "
                     "give a multiple of the number of heads"
                 )
+        if self.gaussians < 2:
+            raise ModelError(f"`gaussians` = {self.gaussians}: at least two are needed")
 
     def sizes(self, l_max: int) -> Sizes:
         """Of a network whose blocks hold degrees up to `l_max`.
@@ -178,6 +184,9 @@ class DeepH2(nn.Module):
         self.onsite_norm = IrrepNorm(channels)
         self.onsite_last = IrrepLinear(channels, self.head.channels)
         self.offsite_last = SO2Linear(channels, self.head.channels)
+        with torch.no_grad():
+            for weights in (*self.onsite_last.parameters(), *self.offsite_last.parameters()):
+                weights.mul_(_FIRST_OUTPUT)
 
     @property
     def message_cutoff(self) -> float:
