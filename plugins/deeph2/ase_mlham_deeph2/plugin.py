@@ -2,35 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ase_mlham.hooks import FamilySpec, hookimpl
-
-# "Methods" of Y. Wang et al., Sci. Bull. 69, 2514 (2024): Huber loss with delta 0.01 eV after the
-# best shift of H by mu S, AdamW, one structure in a step, the rate halved where the validation
-# error no longer falls, and training ended at the smallest rate. Nothing is said of averaged
-# weights, clipped gradients or a slow start
-_UNIVERSAL: dict[str, dict[str, Any]] = {
-    "family": {"preset": "universal"},
-    "training": {
-        "epochs": 10_000,
-        "batch_size": 1,
-        "optimiser": "adamw",
-        "beta1": 0.9,
-        "beta2": 0.999,
-        "weight_decay": 1e-3,
-        "learning_rate": 4e-4,
-        "schedule": "plateau",
-        "plateau_factor": 0.5,
-        "plateau_patience": 20,
-        "smallest_rate": 1e-5,
-        "warmup_steps": 0,
-        "clip": 0.0,
-        "ema": 0.0,
-    },
-    "loss": {"mean": 1.0, "rms": 0.0, "huber": 10.0, "gauge_free": True},
-    "targets": {"operators": [], "tables": False},
-}
 
 # Y. Wang et al., Sci. Bull. 2024 (doi 10.1016/j.scib.2024.06.011): Huber loss with delta = 0.01 eV,
 # free of the gauge, of H as it is; AdamW, one structure in a step, rate halved where the error has
@@ -88,7 +60,6 @@ def mlham_model_families() -> list[FamilySpec]:
                     "message_cutoff": 7.4,
                 },
             },
-            recipes={"universal": _UNIVERSAL},
             recipes={"paper": _PAPER},
         )
     ]

@@ -186,7 +186,7 @@ def test_off_site_blocks_vanish_smoothly_at_the_end_of_their_range():
 def test_the_published_recipe_is_that_of_the_publication():
     from ase_mlham.learning.recipes import HamiltonianRecipe
 
-    values = {"data": {"train": ["a"]}, "family": {"name": "deeph2", "recipe": "universal"}}
+    values = {"data": {"train": ["a"]}, "family": {"name": "deeph2", "recipe": "paper"}}
     config = make_config(HamiltonianRecipe, values, "values")
     training = config.training
     assert (training.optimiser, training.beta1, training.beta2) == ("adamw", 0.9, 0.999)
@@ -195,4 +195,3 @@ def test_the_published_recipe_is_that_of_the_publication():
     assert (training.plateau_factor, training.plateau_patience) == (0.5, 20)
     # a Huber loss with delta = 0.01 eV, free of gauge
     assert (config.loss.huber, config.loss.rms, config.loss.gauge_free) == (10.0, 0.0, True)
-    assert config.family.preset == "universal"

@@ -90,9 +90,10 @@ class Seen:
         if m == 0:
             zero = [np.concatenate([f(l, 0) for l in range(L_MAX + 1)]) for f in self.both]
             return list(zero)
-        plus = [[self.natural(l, m), self.other(l, -m)] for l in range(m, L_MAX + 1)]
-        minus = [[self.natural(l, -m), -self.other(l, m)] for l in range(m, L_MAX + 1)]
-        return [np.concatenate(sum(side, [])) for side in (plus, minus)]
+        degrees = range(m, L_MAX + 1)
+        plus = [part for l in degrees for part in (self.natural(l, m), self.other(l, -m))]
+        minus = [part for l in degrees for part in (self.natural(l, -m), -self.other(l, m))]
+        return [np.concatenate(plus), np.concatenate(minus)]
 
     @property
     def both(self):
@@ -130,13 +131,11 @@ def gated(layer, seen: Seen) -> Seen:
         gates, np.cumsum([NATURAL, OTHER, *[NATURAL + OTHER] * (L_MAX - 1)])
     )
     of_order = [np.concatenate([natural, other]), *orders]
-    out = []
-    for l, degree in enumerate(seen.degrees):
-        rows = []
-        for m in range(-l, l + 1):
-            # the other parity's row m belongs with the natural row -m: the same factor
-            rows.append(degree[l + m] * of_order[abs(m)])
-        out.append(np.array(rows))
+    # the other parity's row m belongs with the natural row -m: the same factor
+    out = [
+        np.array([degree[l + m] * of_order[abs(m)] for m in range(-l, l + 1)])
+        for l, degree in enumerate(seen.degrees)
+    ]
     return Seen(out)
 
 
