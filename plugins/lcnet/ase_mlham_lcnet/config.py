@@ -31,6 +31,10 @@ class LCNetConfig:
         Nearest neighbours of an atom that the text-CNN reads.
     degree : int
         Largest degree of the harmonics in an orientational vector.
+    elements : int
+        Numbers learned for each element, by which orientational vectors of its atoms are multiplied
+        and repeated. Zero is the published network, whose local features know where neighbours
+        are, not what they are.
     variance : float
         sigma^2 of the Gaussians of distance, Å^2.
     message_cutoff : float
@@ -55,6 +59,7 @@ class LCNetConfig:
     windows: tuple[int, ...] = (2, 3, 4)
     neighbours: int = 16
     degree: int = 4
+    elements: int = 1
     variance: float = 0.0044
     message_cutoff: float = 5.0
     pair_cutoff: float = 7.4

@@ -32,6 +32,8 @@ class Edges(NamedTuple):
         Å.
     rows : (n, 2, neighbours, harmonics)
         Orientational vectors of the neighbours of both atoms in the local coordinates of the edge.
+    species : (n, 2, neighbours) int64
+        Elements of these neighbours.
     moments : (n, 2, 3), or None
         Magnetic moments of both atoms in these coordinates.
     """
@@ -40,12 +42,20 @@ class Edges(NamedTuple):
     b: Tensor
     distance: Tensor
     rows: Tensor
+    species: Tensor
     moments: Tensor | None
 
     def some(self, part: slice) -> Edges:
         """Some of them."""
         moments = None if self.moments is None else self.moments[part]
-        return Edges(self.a[part], self.b[part], self.distance[part], self.rows[part], moments)
+        return Edges(
+            self.a[part],
+            self.b[part],
+            self.distance[part],
+            self.rows[part],
+            self.species[part],
+            moments,
+        )
 
 
 def _linear(n_in: int, n_out: int, gain: float = 1.0) -> nn.Linear:
@@ -89,8 +99,8 @@ class NeighbourSentence(nn.Module):
     ----------
     words : int
         Length of the list of neighbours.
-    harmonics : int
-        Length of an orientational vector.
+    width : int
+        Length of a word.
     windows : tuple of int
         Sizes of the filters.
     filters : int
@@ -100,15 +110,15 @@ class NeighbourSentence(nn.Module):
     """
 
     def __init__(
-        self, words: int, harmonics: int, windows: tuple[int, ...], filters: int, n_out: int
+        self, words: int, width: int, windows: tuple[int, ...], filters: int, n_out: int
     ) -> None:
         super().__init__()
-        self.harmonics = harmonics
+        self.width = width
         self.longest, shortest = max(windows), min(windows)
         # a window may reach beyond the end of the list if the shortest would not
         self.padding = self.longest - shortest
         self.positions = max(1, words - shortest + 1)
-        self.convolutions = nn.ModuleList(nn.Linear(h * harmonics, filters) for h in windows)
+        self.convolutions = nn.ModuleList(nn.Linear(h * width, filters) for h in windows)
         for layer in self.convolutions:
             # orientational vectors are short: their norm is 1.4 / (1 + r)
             nn.init.normal_(layer.weight)
@@ -116,8 +126,8 @@ class NeighbourSentence(nn.Module):
         self.dense = _linear(len(windows) * filters, n_out)
 
     def filters(self) -> tuple[Tensor, Tensor]:
-        """All filters as if of the largest size: (n_filters, longest * harmonics), and biases."""
-        width = self.longest * self.harmonics
+        """All filters as if of the largest size: (n_filters, longest * width), and biases."""
+        width = self.longest * self.width
         weights = [
             nn.functional.pad(layer.weight, (0, width - layer.in_features))
             for layer in self.convolutions
@@ -125,11 +135,11 @@ class NeighbourSentence(nn.Module):
         return torch.cat(weights), torch.cat([layer.bias for layer in self.convolutions])
 
     def windows(self, rows: Tensor) -> Tensor:
-        """Windows of lists (n, words, harmonics): (n, positions, longest * harmonics)."""
+        """Windows of lists (n, words, width): (n, positions, longest * width)."""
         missing = self.positions + self.longest - 1 - rows.shape[1]
         flat = nn.functional.pad(rows, (0, 0, 0, max(0, missing))).flatten(1)
         # copied: a matrix product of overlapping rows would go through them one list at a time
-        return flat.unfold(1, self.longest * self.harmonics, self.harmonics).contiguous()
+        return flat.unfold(1, self.longest * self.width, self.width).contiguous()
 
     def forward(self, windows: Tensor, filters: tuple[Tensor, Tensor]) -> Tensor:
         """Features of lists (n, n_out) from their `windows`."""
@@ -242,8 +252,9 @@ class LocalNetwork(nn.Module):
         node, edge, local = config.node, config.edge, config.local
         self.embedding = nn.Embedding(n_species, node)
         self.radial = GaussianBasis(edge, config.pair_cutoff, config.variance)
+        width = (config.degree + 1) ** 2 * (1 + config.elements)
         self.sentence = NeighbourSentence(
-            config.neighbours, (config.degree + 1) ** 2, config.windows, config.filters, local
+            config.neighbours, width, config.windows, config.filters, local
         )
         self.layers = nn.ModuleList(Interaction(node, edge, local) for _ in range(config.layers))
         self.output_first = PairLinear(node, edge + 2 * local, config.output)

@@ -56,11 +56,13 @@ class _Surroundings(NamedTuple):
     """What edges see of their atoms.
 
     table : NeighbourTable; rows : (n_atoms, neighbours, harmonics), orientational vectors in global
-    axes; tied : (n_atoms,) bool, whether the order of rows depends on the coordinates.
+    axes; species : (n_atoms, neighbours), their elements; tied : (n_atoms,) bool, whether the order
+    of rows depends on the coordinates.
     """
 
     table: NeighbourTable
     rows: Tensor
+    species: Tensor
     tied: Tensor
 
 
@@ -87,6 +89,9 @@ class LCNet(nn.Module):
         self.lower: LocalNetwork | None = None
         if len(triangles.backward):
             self.lower = LocalNetwork(config, n_species, len(triangles.backward), layout.moments)
+        self.element_factors: nn.Embedding | None = None
+        if config.elements:
+            self.element_factors = nn.Embedding(n_species, config.elements)
         self.sees_vectors = layout.moments == "vectors"
         self.degrees = [len(entries) for entries in layout.channels]
         self.wigner = WignerMatrices(max(config.degree, layout.l_max))
@@ -94,7 +99,7 @@ class LCNet(nn.Module):
         # on-site blocks are completed by their symmetry, which counts the diagonal twice
         onsite = triangles.forward * np.where(triangles.diagonal, 0.5, 1.0)[:, None]
         for name, values in (
-            ("elements", np.concatenate([triangles.forward, triangles.backward])),
+            ("offsite_elements", np.concatenate([triangles.forward, triangles.backward])),
             ("onsite_elements", onsite),
             ("reverse_index", index),
             ("reverse_sign", sign),
@@ -134,7 +139,12 @@ class LCNet(nn.Module):
         rows = harmonics.unflatten(0, (graph.n_atoms, n)) * weight[:, :, None]
         missing = config.neighbours - n
         rows = nn.functional.pad(rows, (0, 0, 0, missing))
-        return _Surroundings(table, rows, table.has_ties(config.neighbours))
+        # rows of empty places are zero whatever stands there
+        species = graph.species.new_zeros(graph.n_atoms, n)
+        if len(graph.message_j):
+            species = graph.species[graph.message_j[table.message[:, :n]]]
+        species = nn.functional.pad(species, (0, missing))
+        return _Surroundings(table, rows, species, table.has_ties(config.neighbours))
 
     @property
     def _start(self) -> float:
@@ -143,9 +153,12 @@ class LCNet(nn.Module):
 
     def _local_rows(
         self, around: _Surroundings, atoms: Tensor, frames: Tensor, d: Tensor
-    ) -> Tensor:
-        """Orientational vectors of neighbours of atoms in frames, (n, neighbours, harmonics)."""
-        rows = around.rows[atoms]
+    ) -> tuple[Tensor, Tensor]:
+        """Orientational vectors of neighbours of atoms in frames, and the neighbours' elements.
+
+        (n, neighbours, harmonics) and (n, neighbours).
+        """
+        rows, species = around.rows[atoms], around.species[atoms]
         tied = torch.nonzero(around.tied[atoms]).squeeze(1)
         if len(tied) and self.config.definition == "complete":
             n = min(self.config.neighbours, around.table.width)
@@ -156,8 +169,9 @@ class LCNet(nn.Module):
             order = torch.argsort(around.table.shell[which, :n] - 0.25 * along, dim=1, stable=True)
             kept = order[:, :, None].expand(-1, -1, rows.shape[2])
             rows[tied, :n] = rows[tied, :n].gather(1, kept)
+            species[tied, :n] = species[tied, :n].gather(1, order)
         size = rows.shape[2]
-        return torch.bmm(rows, d[:, :size, :size].contiguous())
+        return torch.bmm(rows, d[:, :size, :size].contiguous()), species
 
     def _edge_geometry(
         self, graph: HamiltonianGraph, around: _Surroundings, i: Tensor, j: Tensor, vectors: Tensor
@@ -173,7 +187,8 @@ class LCNet(nn.Module):
             "a": a,
             "b": b,
             "distance": vectors.norm(dim=1),
-            "rows": torch.stack(ends, 1),
+            "rows": torch.stack([rows for rows, _ in ends], 1),
+            "species": torch.stack([species for _, species in ends], 1),
             "rotation": rotation,
             "wigner": d,
             "reversed": turned,
@@ -196,11 +211,17 @@ class LCNet(nn.Module):
         rotation = atom_frames(around.table, self.config.definition)
         d = self.wigner(rotation)
         every = torch.arange(graph.n_atoms, device=graph.species.device)
-        rows = self._local_rows(around, every, rotation, d)
+        rows, species = self._local_rows(around, every, rotation, d)
         company = cosine_cutoff(
             around.table.distance[:, 0], self.config.message_cutoff, self._start
         )
-        return {"rows": rows[:, None], "rotation": rotation, "wigner": d, "company": company}
+        return {
+            "rows": rows[:, None],
+            "species": species[:, None],
+            "rotation": rotation,
+            "wigner": d,
+            "company": company,
+        }
 
     def _near(self, graph: HamiltonianGraph) -> Tensor:
         """Pairs that the networks change."""
@@ -245,7 +266,16 @@ class LCNet(nn.Module):
             moments = torch.einsum("nak,nkl->nal", ends, known["rotation"])
             if mirrored:
                 moments = moments * moments.new_tensor([-1.0, 1.0, -1.0])
-        return Edges(known["a"], known["b"], known["distance"], rows, moments)
+        return Edges(known["a"], known["b"], known["distance"], rows, known["species"], moments)
+
+    def _windows(self, edges: Edges) -> Tensor:
+        """Windows of the neighbours of the atoms of edges, which both networks read."""
+        words = edges.rows.flatten(0, 1)
+        if self.element_factors is not None:
+            factors = self.element_factors(edges.species.flatten(0, 1)).to(words.dtype)
+            scaled = [words * factor[:, :, None] for factor in factors.unbind(2)]
+            words = torch.cat([words, *scaled], 2)
+        return self.upper.sentence.windows(words)
 
     def _local_features(self, edges: Edges, step: int) -> list[Tensor]:
         """Features s_ab of edges for both networks."""
@@ -260,7 +290,7 @@ class LCNet(nn.Module):
     def _local_portion(self, part: slice, edges: Edges) -> list[Tensor]:
         """Features of some edges for each network."""
         own = edges.some(part)
-        windows = self.upper.sentence.windows(own.rows.flatten(0, 1))
+        windows = self._windows(own)
         return [network.local_features(windows, own.moments) for network in self.networks]
 
     def _shares(
@@ -368,7 +398,7 @@ class LCNet(nn.Module):
         images = []
         for mirrored, own in zip(self._images(), shares, strict=True):
             edges = self._edges(graph, known, mirrored)
-            windows = self.upper.sentence.windows(edges.rows.flatten(0, 1))
+            windows = self._windows(edges)
             s = self.upper.sentence(windows, self.upper.sentence.filters())
             s = s[:, None].expand(-1, 2, -1)
             if edges.moments is not None:
@@ -394,7 +424,7 @@ class LCNet(nn.Module):
         images = []
         for mirrored, own in zip(self._images(), shares, strict=True):
             edges = self._edges(graph, known, mirrored)
-            windows = self.upper.sentence.windows(edges.rows.flatten(0, 1))
+            windows = self._windows(edges)
             elements = [
                 network.pairs(
                     atoms,
@@ -407,7 +437,7 @@ class LCNet(nn.Module):
             ]
             with torch.autocast(windows.device.type, enabled=False):
                 both = torch.cat(elements, 1).to(graph.pair_vectors.dtype)
-                images.append(both @ self.elements.to(both))
+                images.append(both @ self.offsite_elements.to(both))
         with torch.autocast(images[0].device.type, enabled=False):
             value = self._turned(self._mean(images), known["wigner"])
             reverse = self._transposed(value)
