@@ -45,6 +45,9 @@ class FamilyModule(Protocol):
     A module with an attribute `recompute` (False) can evaluate its layers in portions and once more
     on the way back when that is set to true, see `learning.nn.chunks`; without the attribute,
     `recompute = true` of a training is refused.
+
+    A method `memory_bytes(graph) -> float` says what a prediction needs at the peak besides its
+    output (features of the atoms, one portion of edges); without it, users are told the rest alone.
     """
 
     @property

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from ase_mlham.integrals import TwoCentreTables
     from ase_mlham.learning.family import Coefficients
+    from ase_mlham.learning.graph import HamiltonianGraph
     from ase_mlham.learning.layout import BlockLayout
     from ase_mlham.learning.spin_form import SpinForm
     from ase_mlham.learning.targets import TargetTransform
@@ -53,9 +54,6 @@ _log = logging.getLogger(__name__)
 
 # bytes at the peak above which a prediction says what it needs, and says it as a warning
 _SAY_ABOVE, _WARN_ABOVE = 1e9, 4e9
-# measured for 1,000 and 1,728 atoms without spin: 40 bytes for each number of S at the peak, torch
-# apart. Of them 8 are S; the rest is H and its coefficients, which grow with the parts of H
-_BYTES_OF_S, _BYTES_OF_H = 8, 32
 
 
 class HamiltonianModel:
@@ -179,11 +177,12 @@ class HamiltonianModel:
         reservations = self.file.domain.check(structure, pattern, on_unknown)
         for text in reservations:
             warnings.warn(f"model {self.name!r}: {text}", DomainWarning, stacklevel=2)
-        self._say_what_it_needs(structure, pattern)
         started = time.monotonic()
         from ase_mlham import integrals
 
-        hamiltonian = self._network_part(structure, pattern)
+        graph = self._graph(structure, pattern)
+        self._say_what_it_needs(graph, pattern)
+        hamiltonian = self._network_part(structure, pattern, graph)
         for operator in self.transform.config.operators:
             self._add_operator(operator, hamiltonian, structure)
         overlap = integrals.overlap(structure, self.basis, pattern, tables=self._tables)
@@ -226,20 +225,35 @@ class HamiltonianModel:
                 f"model {self.name!r} is collinear: moments must lie along z, one number an atom"
             )
 
-    def _say_what_it_needs(self, structure: Structure, pattern: BlockPattern) -> None:
+    def _say_what_it_needs(self, graph: HamiltonianGraph, pattern: BlockPattern) -> None:
         """Memory, and time as far as earlier predictions tell, before a large prediction."""
-        sizes = pattern.sizes[pattern.species]
-        numbers = int((sizes[pattern.i] * sizes[pattern.j]).sum())
-        peak = (_BYTES_OF_S + _BYTES_OF_H * self.layout.n_real) * numbers
-        if peak > _SAY_ABOVE:
+        from ase_mlham.learning.memory import free_bytes, network_bytes, prediction_needs
+
+        needs = prediction_needs(
+            self.layout,
+            pattern,
+            network_bytes(self.network, graph),
+            momentum=self.transform.strength is not None,
+            item=self._dtype.itemsize,
+        )
+        if needs.peak > _SAY_ABOVE:
             _log.log(
-                logging.WARNING if peak > _WARN_ABOVE else logging.INFO,
+                logging.WARNING if needs.peak > _WARN_ABOVE else logging.INFO,
                 "predicting %d atoms, %d pairs: about %.1f GB at the peak, %.1f GB of it H and S%s",
-                structure.n_atoms,
+                graph.n_atoms,
                 pattern.n_blocks,
-                1e-9 * peak,
-                8e-9 * (1 + self.layout.n_real) * numbers,
+                1e-9 * needs.peak,
+                1e-9 * needs.result,
                 f", about {self._pace * pattern.n_blocks:.0f} s" if self._pace else "",
+            )
+        free = free_bytes()
+        if free is not None and needs.peak > free:
+            _log.warning(
+                "predicting %d atoms needs about %.1f GB of memory, and %.1f GB are free: the "
+                "system may end this process; take a smaller cell or a machine with more memory",
+                graph.n_atoms,
+                1e-9 * needs.peak,
+                1e-9 * free,
             )
 
     def _add_operator(self, name: str, matrix: BlockMatrix, structure: Structure) -> None:
@@ -263,15 +277,20 @@ class HamiltonianModel:
         overlap = integrals.overlap(structure, self.basis, pattern, tables=self._tables)
         return half_angular_momentum(self.layout, structure, self.basis, overlap)
 
-    def _network_part(self, structure: Structure, pattern: BlockPattern) -> BlockMatrix:
-        from ase_mlham.learning.family import Coefficients
+    def _graph(self, structure: Structure, pattern: BlockPattern) -> HamiltonianGraph:
         from ase_mlham.learning.graph import build_graph
+
+        cutoff = max(float(self.network.message_cutoff), float(self.transform.config.onsite_cutoff))
+        with self._torch.inference_mode():
+            return build_graph(structure, self.basis, pattern, cutoff, self._dtype)
+
+    def _network_part(
+        self, structure: Structure, pattern: BlockPattern, graph: HamiltonianGraph
+    ) -> BlockMatrix:
+        from ase_mlham.learning.family import Coefficients
         from ase_mlham.learning.tensors import to_matrix
 
-        torch = self._torch
-        cutoff = max(float(self.network.message_cutoff), float(self.transform.config.onsite_cutoff))
-        with torch.inference_mode():
-            graph = build_graph(structure, self.basis, pattern, cutoff, self._dtype)
+        with self._torch.inference_mode():
             output = self.network(graph.to(self._device))
             # the tables are in double precision, which some devices do not have
             output = Coefficients(*(x.cpu() for x in output))

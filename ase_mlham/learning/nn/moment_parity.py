@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import IrrepLayout
+from ase_mlham.learning.memory import network_bytes
 
 __all__ = ["MomentParity"]
 
@@ -47,6 +48,11 @@ class MomentParity(nn.Module):
     def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
         """What the network makes of the geometry, which both evaluations share."""
         return dict(self.network.precompute(graph))
+
+    def memory_bytes(self, graph: HamiltonianGraph) -> float:
+        """Of the network, and three more of its outputs (half of them while it works again)."""
+        output = 4.0 * (graph.n_atoms + graph.n_pairs) * len(self.sign)
+        return max(network_bytes(self.network, graph) + output, 3 * output)
 
     def forward(
         self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None = None

@@ -14,6 +14,7 @@ from ase_mlham.core.harmonics import clebsch_gordan
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import BlockLayout, IrrepLayout
+from ase_mlham.learning.memory import network_bytes
 from ase_mlham.learning.spin_form import (
     SpinForm,
     difference_part,
@@ -113,6 +114,7 @@ class SpinHeads(nn.Module):
     ) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
+        self.n_inner = sum(layout.n_coefficients for layout in layouts)
         places = _Places(layouts)
         # coefficients of C are made below; zero is any place
         source = np.zeros(layout.n_coefficients, dtype=np.int64)
@@ -200,6 +202,13 @@ class SpinHeads(nn.Module):
             for n, network in enumerate(self.networks)
             for name, value in network.precompute(graph).items()
         }
+
+    def memory_bytes(self, graph: HamiltonianGraph) -> float:
+        """Of the networks, and what they say, in two copies."""
+        output = 4.0 * (graph.n_atoms + graph.n_pairs) * self.n_inner
+        return max(
+            2 * output, output + max(network_bytes(network, graph) for network in self.networks)
+        )
 
     def forward(
         self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None = None

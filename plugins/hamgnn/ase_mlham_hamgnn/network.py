@@ -369,6 +369,18 @@ class HamGNN(nn.Module):
         """Whether edges and pairs are evaluated in portions."""
         return self.recompute or not (self.training or precomputed is not None)
 
+    def memory_bytes(self, graph: HamiltonianGraph) -> float:
+        """Bytes of a prediction besides its output: features of atoms and one portion of edges."""
+        size, head = self.channels.size, self.head.channels.size
+        # features, messages received, those of both ends of a pair and their table of both parities
+        atoms = 8 * size * graph.n_atoms
+        frame = sum((2 * l + 1) ** 2 for l in range(self.channels.l_max + 1))
+        if self.channels.is_even:
+            frame = (self.channels.l_max + 1) ** 4
+        # a map of features has inputs, outputs and both in another order at once
+        rows = min(self._step, max(graph.n_pairs, len(graph.message_i)))
+        return 4.0 * (atoms + rows * (frame + 4 * size + 4 * head))
+
     @property
     def _step(self) -> int:
         """Edges at once in prediction."""
