@@ -81,6 +81,9 @@ class Tally:
         return {"mae": self.mae, "rms": self.rms, "max": 1000.0 * self.largest, "n": self.n}
 
 
+_NEGLIGIBLE = 1e-6
+"""eV; what rounding leaves of a part of H that is not there."""
+
 _TABLES = (
     "by_elements",
     "by_shells",
@@ -190,7 +193,8 @@ def matrix_errors(
     bin_width : float
         Of the table by distance, Å.
     histograms : ElementHistograms, optional
-        Counts every element, both members of each pair.
+        Counts every real number, both members of each pair; of a Hamiltonian with spin the parts
+        that either of the two has.
 
     Raises
     ------
@@ -211,6 +215,7 @@ def matrix_errors(
     mu = best_shift(difference, overlap)
     bins = np.floor(np.linalg.norm(pattern.vectors(structure), axis=1) / bin_width).astype(int)
     out = MatrixErrors(shifts=[mu])
+    parts = _parts_there(difference, reference)
     for group, raw, s, known in zip(
         pattern.groups, difference.values, overlap.values, reference.values, strict=True
     ):
@@ -247,8 +252,8 @@ def matrix_errors(
                 out.by_shells.setdefault(key, Tally()).add(tally(part))
         if histograms is not None:
             for chosen, times in ((here, 1), (~here, 2)):
-                right = _real(known[:, chosen])
-                histograms.add(right + _real(error[:, chosen]), right, times)
+                right = _real(known[:, chosen], parts)
+                histograms.add(right + _real(error[:, chosen], parts), right, times)
     return out
 
 
@@ -258,13 +263,26 @@ def _known_parts(values: NDArray) -> tuple[Part, ...]:
     return parts_of(spin, part_names(spin))
 
 
-def _real(values: NDArray) -> NDArray[np.float64]:
+def _parts_there(*matrices: BlockMatrix) -> tuple[Part, ...]:
+    """Parts in which one of the matrices is not zero: a crystal at rest has no exchange field."""
+    if matrices[0].n_components == 1:
+        return ()
+    there = set()
+    for matrix in matrices:
+        for values in matrix.values:
+            for name, numbers in _by_part(values):
+                if abs(numbers).max(initial=0.0) > _NEGLIGIBLE:
+                    there.add(name)
+    return tuple(part for part in _known_parts(matrices[0].values[0]) if part.name in there)
+
+
+def _real(values: NDArray, parts: tuple[Part, ...]) -> NDArray[np.float64]:
     """The real numbers that blocks consist of."""
-    return values if len(values) == 1 else real_parts(values, _known_parts(values))[0]
+    return real_parts(values, parts)[0] if parts else values.real
 
 
 def _by_part(error: NDArray) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """Errors of each real part of a Hamiltonian with spin, (n, blocks, n_a, n_b)."""
+    """Each real part of blocks with spin, or of their errors, (n, blocks, n_a, n_b)."""
     if len(error) == 1:
         return
     parts = _known_parts(error)

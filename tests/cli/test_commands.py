@@ -182,7 +182,7 @@ def test_evaluate_a_model_on_its_own_prediction(here, model_file, capsys):
     assert "H MAE" in printed
     # float32 network: the same twice on one machine, or off by rounding
     assert json.loads(Path("e.json").read_text())["summary"]["H MAE"] < 1e-2
-    assert Path("e.md").read_text().startswith("Errors of untrained 1")
+    assert Path("e.md").read_text(encoding="utf-8").startswith("# Errors of untrained 1")
 
 
 # ---------------------------------------------------------------------- files and machine
