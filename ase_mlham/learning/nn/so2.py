@@ -72,7 +72,7 @@ class SO2Linear(nn.Module):
             parts = [part * factor[:, None] for part, factor in zip(parts, split, strict=True)]
         out = []
         for part, weight in zip(parts, self.weights, strict=False):
-            mixed = part.reshape(-1, part.shape[2]) @ weight
+            mixed = part.reshape(n * part.shape[1], part.shape[2]) @ weight
             out.append(mixed.view(n, part.shape[1], weight.shape[1]))
         # an order that no input has
         out += [parts[0].new_zeros(n, 2, size) for size in self.outputs.parts[len(out) :]]

@@ -103,8 +103,12 @@ class DeepH2Config:
                     f"`{name}` = {number} channels cannot be divided among {self.heads} heads; "
                     "give a multiple of the number of heads"
                 )
-        if self.gaussians < 2:
-            raise ModelError(f"`gaussians` = {self.gaussians}: at least two are needed")
+        least = {"gaussians": 2, "blocks": 1, "attention_width": 1, "expansion": 1, "hidden": 1}
+        for name, number in least.items():
+            if getattr(self, name) < number:
+                raise ModelError(
+                    f"`{name}` = {getattr(self, name)} is too small; give {number} or more"
+                )
 
     def sizes(self, l_max: int) -> Sizes:
         """Of a network whose blocks hold degrees up to `l_max`.

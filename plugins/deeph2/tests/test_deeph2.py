@@ -84,7 +84,8 @@ def test_presets_are_valid_and_the_universal_one_has_the_published_sizes():
         ({"natural": 9}, "`natural` = 9 channels .* 2 heads"),
         ({"other": 3}, "`other` = 3 channels .* 2 heads"),
         ({"heads": 0}, "0 heads"),
-        ({"gaussians": 1}, "`gaussians` = 1"),
+        ({"gaussians": 1}, "`gaussians` = 1 is too small; give 2"),
+        ({"blocks": 0}, "`blocks` = 0 is too small; give 1"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(options, message):
@@ -136,6 +137,26 @@ def test_evaluating_again_on_the_way_back_gives_the_same_gradients(monkeypatch):
     assert found[0].abs().max() > 1e-3
     # double precision, relative to the largest of the gradients
     torch.testing.assert_close(*found, atol=1e-10 * float(found[0].abs().max()), rtol=0)
+
+
+def test_atoms_may_have_features_of_one_parity():
+    """Their pairs still have both: an edge and a polar feature make an axial one."""
+    network, graph = small_network(other=0).eval(), graph_of(4)
+    with torch.no_grad():
+        output = network(graph)
+    natural = np.concatenate(
+        [
+            np.tile([c.natural for c in entries], 2 * L + 1)
+            for L, entries in enumerate(BlockLayout(probe_basis()).channels)
+        ]
+    )
+    assert (output.onsite[:, ~natural] == 0).all()
+    for part in (
+        output.onsite[:, natural],
+        output.offsite[:, natural],
+        output.offsite[:, ~natural],
+    ):
+        assert (part.abs().amax(1) > 1e-4).all()
 
 
 def test_prediction_is_the_mean_of_the_two_directions_of_training(monkeypatch):
