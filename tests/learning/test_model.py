@@ -181,10 +181,10 @@ def test_damaged_and_foreign_files(model, contents, tmp_path):
     replace(contents, config={"hiden": 8}).write(path)
     with pytest.raises(InputError, match="did you mean 'hidden'"):
         load_model(path, device="cpu")
-    replace(contents, family="lcnet", card={"family_distribution": "ase-mlham-lcnet 1.0"}).write(
+    replace(contents, family="absent", card={"family_distribution": "ase-mlham-absent 1.0"}).write(
         path
     )
-    with pytest.raises(ModelError, match=r"'lcnet', which is not installed.*ase-mlham-lcnet"):
+    with pytest.raises(ModelError, match=r"'absent', which is not installed.*ase-mlham-absent"):
         load_model(path)
 
 
