@@ -40,8 +40,9 @@ def make_config(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     InputError
         A name is unknown (the nearest known one is given) or missing, or a value has a wrong type.
     """
-    if hasattr(cls, "completed"):
-        values = cls.completed(values, where)
+    completed = getattr(cls, "completed", None)
+    if completed is not None:
+        values = completed(values, where)
     known = {field.name: field for field in fields(cls) if field.init}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
     for name in values:
