@@ -6,11 +6,11 @@
     python benchmarks/local_frames.py invert lc-sige.mlham
 
 `learn` trains one network on one perfect crystal, with the plain and with the complete definition
-of local coordinates, and draws the training loss (Fig. 4 of the publication). As in files, atoms are
-at their sites to six decimals: the network sees copies of the crystal in turn. The others take a
-trained model of silicon and germanium and print what happens to its bands: `turn` rotates crystals
-that are perfect or shaken, `move` takes a shaken crystal into another one in small steps and lists
-the largest jumps, `invert` inverts crystals.
+of local coordinates, and draws the training loss (Fig. 4 of the publication). As in files, atoms
+are at their sites to six decimals: the network sees copies of the crystal in turn. The others take
+a trained model of silicon and germanium and print what happens to its bands: `turn` rotates
+crystals that are perfect or shaken, `move` takes a shaken crystal into another one in small steps
+and lists the largest jumps, `invert` inverts crystals.
 """
 
 from __future__ import annotations

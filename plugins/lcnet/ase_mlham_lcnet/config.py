@@ -33,8 +33,8 @@ class LCNetConfig:
         Largest degree of the harmonics in an orientational vector.
     elements : int
         Numbers learned for each element, by which orientational vectors of its atoms are multiplied
-        and repeated. Zero is the published network, whose local features know where neighbours
-        are, not what they are.
+        and repeated. With zero, as published, local features know where neighbours are and leave
+        what they are to the messages.
     variance : float
         sigma^2 of the Gaussians of distance, Å^2.
     message_cutoff : float
@@ -59,7 +59,7 @@ class LCNetConfig:
     windows: tuple[int, ...] = (2, 3, 4)
     neighbours: int = 16
     degree: int = 4
-    elements: int = 1
+    elements: int = 0
     variance: float = 0.0044
     message_cutoff: float = 5.0
     pair_cutoff: float = 7.4

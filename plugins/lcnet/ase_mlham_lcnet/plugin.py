@@ -54,7 +54,6 @@ def mlham_model_families() -> list[FamilySpec]:
                     "local": 64,
                     "layers": 5,
                     "output": 256,
-                    "elements": 0,
                     "message_cutoff": 7.4,
                 },
             },

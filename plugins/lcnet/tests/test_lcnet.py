@@ -130,6 +130,22 @@ def test_all_of_o3_is_exact_with_the_mirror(seed, turn):
     assert deviation_after(turn, layout, network, disordered(seed, moments=True)) < 1e-9
 
 
+def test_local_features_may_know_the_elements_of_neighbours():
+    structure = disordered(2)
+    for elements in (0, 2):
+        layout, network = network_of(elements=elements)
+        assert deviation_after(np.diag([1.0, -1.0, -1.0]), layout, network, structure) < 1e-9
+        pattern = basis_pattern(structure, layout.basis)
+        graph = build_graph(structure, layout.basis, pattern, 5.0, torch.float64)
+        swapped = replace(graph, species=1 - graph.species)
+        kept = [network.precompute(g) for g in (graph, swapped)]
+        # as pairs of the same elements: only what neighbours are differs
+        known = {**kept[0], "pair_species": kept[1]["pair_species"]}
+        with torch.no_grad():
+            one, other = (network(graph, k).offsite for k in (kept[0], known))
+        assert torch.equal(one, other) == (elements == 0)
+
+
 def test_inversion_is_not_known_without_the_mirror():
     layout, network = network_of()
     assert deviation_after(-np.eye(3), layout, network, disordered(1)) > 1e-3
