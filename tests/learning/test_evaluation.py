@@ -29,6 +29,7 @@ from ase_mlham.learning.evaluate import evaluate, evaluate_models
 from ase_mlham.learning.evaluation import rank_correlation, training_pairs
 from ase_mlham.learning.histograms import ElementHistograms, SizeHistogram, SquareHistogram
 from ase_mlham.learning.metrics import matrix_errors
+from ase_mlham.learning.parts import part_names, parts_of, real_parts
 from ase_mlham.testing.strategies import systems as drawn_systems
 
 
@@ -258,10 +259,19 @@ def test_histograms_count_every_real_number(system, seed):
         system.basis,
         histograms=counts,
     )
-    real = {SpinKind.NONE: 1, SpinKind.COLLINEAR: 1, SpinKind.SPINOR: 2}[system.spin]
-    assert counts.values.counts.sum() == real * errors.overall.n
-    assert counts.sizes.counts.sum() == real * errors.overall.n
-    if real == 1:
+    # numbers in place of a matrix element: those of the parts that there are, P alone without spin
+    there = 0
+    for part in parts_of(system.spin, part_names(system.spin)):
+        found = [
+            abs(real_parts(values, [part])[0]).max(initial=0.0)
+            for matrix in (system.hamiltonian, other.hamiltonian - system.hamiltonian)
+            for values in matrix.values
+        ]
+        there += len(part.components) * (max(found) > 1e-6)
+    expected = there * errors.overall.n // system.spin.n_components
+    assert counts.values.counts.sum() == expected
+    assert counts.sizes.counts.sum() == expected
+    if system.spin is SpinKind.NONE:
         # the sum lies between those with all errors at the lower and at the upper end of a bin;
         # the first bin reaches down to zero
         edges = counts.sizes.edges[1]
