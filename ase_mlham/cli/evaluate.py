@@ -167,7 +167,7 @@ def write_report(
     import matplotlib as mpl
 
     mpl.use("Agg")
-    from ase_mlham.plots.evaluation_report import write_report
+    from ase_mlham.plots.evaluation.report import write_report
 
     mesh = ", ".join(map(str, kpts)) if isinstance(kpts, tuple) else f"{kpts:g} points per 1/Å"
     about = {"data": ", ".join(data)}

@@ -367,7 +367,7 @@ class Evaluation:
     def to_markdown(self) -> str:
         """Tables in short: the summary, and the errors by kind of block.
 
-        `ase_mlham.plots.evaluation_report` writes the long form, with pictures.
+        `ase_mlham.plots.evaluation.report` writes the long form, with pictures.
         """
         lines = [f"Errors of {self.model}, meV, after the best shift H + mu S.", ""]
         lines += ["| | |", "|---|---|"]

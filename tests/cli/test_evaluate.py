@@ -16,7 +16,7 @@ from ase_mlham.cli.main import main
 from ase_mlham.core import BlockMatrix
 from ase_mlham.errors import InputError
 from ase_mlham.formats import read_system, write_system
-from ase_mlham.plots import evaluation_document
+from ase_mlham.plots import document
 
 EXPECTED = ("H MAE", "gap MAE", "bands within 1 eV MAE")
 
@@ -24,7 +24,7 @@ EXPECTED = ("H MAE", "gap MAE", "bands within 1 eV MAE")
 @pytest.fixture
 def data(here, model_file, capsys, monkeypatch) -> Path:
     """Predictions of the model itself, with an error of 10 meV in the first on-site block."""
-    monkeypatch.setattr(evaluation_document, "DOTS_PER_INCH", 30)
+    monkeypatch.setattr(document, "DOTS_PER_INCH", 30)
     folder = here / "data"
     folder.mkdir()
     for n, length in enumerate((5.4, 5.5)):

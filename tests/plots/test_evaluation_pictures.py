@@ -20,22 +20,8 @@ from ase_mlham.errors import FormatError, InputError
 from ase_mlham.learning.evaluation import EnergyErrors, Evaluation, StructureErrors
 from ase_mlham.learning.histograms import ElementHistograms
 from ase_mlham.learning.metrics import MatrixErrors, Tally
-from ase_mlham.plots import evaluation_document as documents
-from ase_mlham.plots.evaluation import (
-    plot_distance_errors,
-    plot_element_errors,
-    plot_error_sizes,
-    plot_error_spread,
-    plot_matrix_elements,
-    plot_structure_errors,
-)
-from ase_mlham.plots.evaluation_bands import (
-    plot_cost,
-    plot_electron_errors,
-    plot_energy_errors,
-    plot_gaps,
-)
-from ase_mlham.plots.evaluation_document import (
+from ase_mlham.plots import document as documents
+from ase_mlham.plots.document import (
     Document,
     Picture,
     Pictures,
@@ -44,13 +30,27 @@ from ase_mlham.plots.evaluation_document import (
     number,
     write_document,
 )
-from ase_mlham.plots.evaluation_pairs import (
+from ase_mlham.plots.evaluation.bands import (
+    plot_cost,
+    plot_electron_errors,
+    plot_energy_errors,
+    plot_gaps,
+)
+from ase_mlham.plots.evaluation.matrix import (
+    plot_distance_errors,
+    plot_element_errors,
+    plot_error_sizes,
+    plot_error_spread,
+    plot_matrix_elements,
+    plot_structure_errors,
+)
+from ase_mlham.plots.evaluation.pairs import (
     plot_pair_errors,
     plot_pairs_against_counts,
     plot_shell_errors,
     plot_training_pairs,
 )
-from ase_mlham.plots.evaluation_report import evaluation_document, write_report
+from ase_mlham.plots.evaluation.report import evaluation_document, write_report
 
 TEN = ("B", "C", "N", "O", "Al", "Si", "P", "Ga", "Ge", "As")
 FOR_MANY = (
@@ -542,7 +542,7 @@ def test_matplotlib_is_loaded_only_for_drawing():
     import sys
 
     code = (
-        "import sys, ase_mlham.plots.evaluation_report, ase_mlham.learning.evaluation;"
+        "import sys, ase_mlham.plots.evaluation.report, ase_mlham.learning.evaluation;"
         "sys.exit(bool({'matplotlib', 'torch'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

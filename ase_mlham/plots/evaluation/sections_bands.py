@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_mlham.plots.evaluation_bands import plot_electron_errors, plot_energy_errors, plot_gaps
-from ase_mlham.plots.evaluation_document import Picture, Pictures, Section, Table, number
+from ase_mlham.plots.document import Picture, Pictures, Section, Table, number
+from ase_mlham.plots.evaluation.bands import plot_electron_errors, plot_energy_errors, plot_gaps
 
 if TYPE_CHECKING:
     from ase_mlham.learning.evaluation import Evaluation

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_mlham.plots.evaluation_axes import (
+from ase_mlham.plots.evaluation.axes import (
     Evaluations,
     called,
     headroom,

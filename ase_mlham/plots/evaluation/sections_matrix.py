@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_mlham.plots.evaluation import (
+from ase_mlham.plots.document import Picture, Pictures, Section, Table, number
+from ase_mlham.plots.evaluation.axes import called
+from ase_mlham.plots.evaluation.matrix import (
     plot_distance_errors,
     plot_element_errors,
     plot_error_sizes,
@@ -15,9 +17,7 @@ from ase_mlham.plots.evaluation import (
     plot_matrix_elements,
     plot_structure_errors,
 )
-from ase_mlham.plots.evaluation_axes import called
-from ase_mlham.plots.evaluation_document import Picture, Pictures, Section, Table, number
-from ase_mlham.plots.evaluation_pairs import (
+from ase_mlham.plots.evaluation.pairs import (
     plot_pair_errors,
     plot_pairs_against_counts,
     plot_shell_errors,

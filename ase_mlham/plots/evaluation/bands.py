@@ -1,7 +1,7 @@
 """Errors of bands in pictures: by distance to the Fermi level, gaps, electrons; time.
 
-As in `plots.evaluation`, nothing is computed. Structures whose bands collapsed are crosses where
-single structures are drawn, and are left out of means.
+As in `plots.evaluation.matrix`, nothing is computed. Structures whose bands collapsed are crosses
+where single structures are drawn, and are left out of means.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_mlham.plots.evaluation_axes import (
+from ase_mlham.plots.evaluation.axes import (
     Evaluations,
     called,
     headroom,

@@ -14,9 +14,7 @@ import numpy as np
 
 from ase_mlham import __version__
 from ase_mlham.errors import InputError
-from ase_mlham.plots.evaluation_axes import several
-from ase_mlham.plots.evaluation_bands import plot_cost
-from ase_mlham.plots.evaluation_document import (
+from ase_mlham.plots.document import (
     SUFFIXES,
     Document,
     Picture,
@@ -26,8 +24,10 @@ from ase_mlham.plots.evaluation_document import (
     number,
     write_document,
 )
-from ase_mlham.plots.evaluation_report_bands import band_sections
-from ase_mlham.plots.evaluation_report_matrix import (
+from ase_mlham.plots.evaluation.axes import several
+from ase_mlham.plots.evaluation.bands import plot_cost
+from ase_mlham.plots.evaluation.sections_bands import band_sections
+from ase_mlham.plots.evaluation.sections_matrix import (
     MOST_STRUCTURES,
     by_element_section,
     by_pair_section,

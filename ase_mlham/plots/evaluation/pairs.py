@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_mlham.plots.evaluation_axes import (
+from ase_mlham.plots.evaluation.axes import (
     Evaluations,
     called,
     panels,
