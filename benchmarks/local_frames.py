@@ -8,9 +8,9 @@
 `learn` trains one network on one perfect crystal, with the plain and with the complete definition
 of local coordinates, and draws the training loss (Fig. 4 of the publication). As in files, atoms
 are at their sites to six decimals: the network sees copies of the crystal in turn. The others take
-a trained model of silicon and germanium and print what happens to its bands: `turn` rotates
-crystals that are perfect or shaken, `move` takes a shaken crystal into another one in small steps
-and lists the largest jumps, `invert` inverts crystals.
+a trained model of silicon and germanium and print what happens to H and its bands: `turn` rotates
+crystals that are perfect or shaken, `invert` inverts them, `move` moves atoms in small steps and
+lists the jumps of H(k).
 """
 
 from __future__ import annotations
@@ -124,13 +124,15 @@ def learn(options: argparse.Namespace) -> None:
                 kernel = np.ones(width) / width
                 smooth = np.convolve(curve, kernel, "valid")
                 axis.semilogy(np.arange(len(smooth)) + width, smooth, color=colour, lw=1.0)
+                upper = definition == "plain"
                 axis.annotate(
                     definition,
-                    (len(curve), smooth[-1]),
-                    xytext=(-4, 5),
+                    (0.6 * len(curve), smooth[int(0.6 * len(smooth))]),
+                    xytext=(0, 9 if upper else -9),
                     textcoords="offset points",
                     color=colour,
-                    ha="right",
+                    ha="left" if upper else "right",
+                    va="bottom" if upper else "top",
                 )
                 values = [f"{curve[max(0, n - width) : n].mean():.2f}" for n in options.show]
                 print(f"| {name} | {definition} | " + " | ".join(values) + " |", flush=True)
@@ -178,76 +180,75 @@ def window(system: LCAOSystem, energies: NDArray[np.float64]) -> NDArray[np.bool
 
 def compared(
     model: HamiltonianModel,
-    change: Callable[[Structure, np.random.Generator], Structure],
+    change: Callable[[np.random.Generator], NDArray[np.float64]],
     repeats: int,
 ) -> None:
-    """Bands of changed crystals against those of the crystals as they are."""
-    print("| crystal | shaken, Å | mean | root mean square | largest |")
-    print("| --- | ---: | ---: | ---: | ---: |", flush=True)
+    """H and bands of crystals after an orthogonal change, against what they should be."""
+    from ase_mlham.core.transform import rotated_matrix
+
+    print("| crystal | shaken, Å | H, mean | H, largest | bands, mean | bands, largest |")
+    print("| --- |" + " ---: |" * 5, flush=True)
     for kind in ("zincblende", "alloy"):
         for amplitude in (0.0, 0.003, 0.01, 0.03, 0.1):
-            differences = []
+            elements, energies = [], []
             for seed in range(repeats):
                 structure = crystal(kind, seed, amplitude)
+                q = change(np.random.default_rng(1000 + seed))
+                other = replace(
+                    structure, positions=structure.positions @ q.T, cell=structure.cell @ q.T
+                )
                 system = model.predict(structure, on_unknown="warn")
+                found = model.predict(other, on_unknown="warn")
+                expected = rotated_matrix(system.hamiltonian, system.basis, q, "pauli")
                 before = levels(system)
-                other = change(structure, np.random.default_rng(1000 + seed))
-                after = levels(model.predict(other, on_unknown="warn"))
-                differences.append((after - before)[window(system, before)])
-            d = 1000 * np.concatenate(differences)
-            size = f"{abs(d).mean():.3g} | {np.sqrt((d**2).mean()):.3g} | {abs(d).max():.3g}"
-            print(f"| {kind} | {amplitude:g} | {size} |", flush=True)
+                energies.append((levels(found) - before)[window(system, before)])
+                # a pair at the very end of the range may be there in one orientation only
+                blocks = found.hamiltonian.on_pattern(expected.pattern, drop=True)
+                pairs = zip(blocks.values, expected.values, strict=True)
+                elements += [(x - y).ravel() for x, y in pairs]
+            h, e = (1000 * abs(np.concatenate(parts)) for parts in (elements, energies))
+            numbers = (h.mean(), h.max(), e.mean(), e.max())
+            print(f"| {kind} | {amplitude:g} | {' | '.join(f'{x:.2g}' for x in numbers)} |")
 
 
-def turned(structure: Structure, generator: np.random.Generator) -> Structure:
-    """In another orientation."""
-    q = random_turn(generator)
-    return replace(structure, positions=structure.positions @ q.T, cell=structure.cell @ q.T)
-
-
-def inverted(structure: Structure, generator: np.random.Generator) -> Structure:
-    """Seen in a mirror, in the same orientation."""
-    return replace(structure, positions=-structure.positions, cell=-structure.cell)
+def mirrored(generator: np.random.Generator) -> NDArray[np.float64]:
+    """Inversion."""
+    return -np.eye(3)
 
 
 def turn(options: argparse.Namespace) -> None:
-    """Table of `turned`."""
-    compared(loaded(options.model), turned, options.repeats)
+    """Table for random rotations."""
+    compared(loaded(options.model), random_turn, options.repeats)
 
 
 def invert(options: argparse.Namespace) -> None:
-    """Table of `inverted`."""
-    compared(loaded(options.model), inverted, options.repeats)
+    """Table for inversion."""
+    compared(loaded(options.model), mirrored, options.repeats)
 
 
 def move(options: argparse.Namespace) -> None:
     """Table of jumps between crystals that differ by very little."""
     model = loaded(options.model)
-    print("| alloy | steps | path, Å | usual change a step, meV | jumps | largest | ", end="")
-    print("slope elsewhere, meV an Å |\n|" + " ---: |" * 7, flush=True)
+    print("| alloy | steps | step, Å | usual change, meV | jumps | largest | share of all change |")
+    print("|" + " ---: |" * 7, flush=True)
     for seed in range(options.repeats):
-        first, last = crystal("alloy", seed, 0.05), crystal("alloy", seed, 0.0)
-        last = replace(
-            last,
-            positions=last.positions
-            + np.random.default_rng(77 + seed).normal(scale=0.05, size=(8, 3)),
-        )
-        path = last.positions - first.positions
-        bands = []
+        first = crystal("alloy", seed, 0.05)
+        path = np.random.default_rng(77 + seed).normal(scale=0.05, size=(8, 3))
+        path *= options.length / np.sqrt((path**2).sum())
+        before, changes = None, []
         for t in np.linspace(0.0, 1.0, options.steps + 1):
-            system = model.predict(
-                replace(first, positions=first.positions + t * path), on_unknown="warn"
-            )
-            bands.append(levels(system))
-        chosen = window(system, bands[0])
-        change = 1000 * abs(np.diff([b[chosen] for b in bands], axis=0)).max(axis=1)
+            moved = replace(first, positions=first.positions + t * path)
+            h = model.predict(moved, on_unknown="warn").hamiltonian.at_k(KPTS)[:, 0]
+            if before is not None:
+                changes.append(1000 * abs(h - before).mean())
+            before = h
+        change = np.array(changes)
         usual = float(np.median(change))
-        jumps = change[change > 5 * usual]
-        length = float(np.sqrt((path**2).sum()))
-        largest = f"{jumps.max():.3g}" if len(jumps) else "none"
+        jumps = change[change > 3 * usual]
+        largest = f"{jumps.max():.2g}" if len(jumps) else "none"
         print(
-            f"| {seed} | {options.steps} | {length:.2f} | {usual:.2g} | {len(jumps)} | {largest} | "
-            f"{usual * options.steps / length:.3g} |",
+            f"| {seed} | {options.steps} | {options.length / options.steps:.1g} | {usual:.2g} | "
+            f"{len(jumps)} | {largest} | {jumps.sum() / change.sum():.2f} |",
             flush=True,
         )
 
@@ -279,6 +280,7 @@ def main() -> None:
         own.add_argument("model")
         own.add_argument("--repeats", type=int, default=repeats)
         own.add_argument("--steps", type=int, default=100)
+        own.add_argument("--length", type=float, default=0.1, help="of the path, Å")
         own.set_defaults(run=function)
     options = parser.parse_args()
     started = time.process_time()
