@@ -207,7 +207,7 @@ def number(values: dict[str, float], name: str, digits: int = 3) -> str:
 
 def table(options: argparse.Namespace) -> None:
     """Errors of all models."""
-    from ase_mlham.learning.model_file import read_card
+    from ase_mlham.learning.model_file import ModelFile
 
     print(
         "| set | family | weights | steps | H, meV | on-site | off-site | worst structure ", end=""
@@ -217,13 +217,14 @@ def table(options: argparse.Namespace) -> None:
         found = evaluated(job, options.data)
         if found is None:
             continue
-        card = read_card(job.model)
+        model = ModelFile.read(job.model)
+        weights = sum(array.size for array in model.weights.values())
         errors = found["summary"]
         cells = [
             SETS[job.data].title,
             job.name,
-            f"{card['parameters'] / 1e6:.2f} M" if "parameters" in card else "–",
-            f"{card['training']['steps']:,}",
+            f"{weights / 1e6:.2f} M",
+            f"{model.card['training']['steps']:,}",
             number(errors, "H MAE"),
             number(errors, "H on-site MAE"),
             number(errors, "H off-site MAE"),
