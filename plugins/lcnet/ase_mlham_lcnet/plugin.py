@@ -38,7 +38,7 @@ def mlham_model_families() -> list[FamilySpec]:
             expected_failures={
                 "rotation": (
                     "where neighbours tie, local coordinates follow the global ones: 5 to 11 times "
-                    "the output's size on a perfect crystal with random weights, 1e-13 without ties"
+                    "the output's size on a perfect crystal with random weights, 1e-14 without ties"
                 ),
                 "inversion": (
                     "a right-handed frame does not know inversion: as large as the output; exact "
