@@ -47,9 +47,10 @@ _CROWDED = 0.3
 """Where an atom has more neighbours than are looked at, those that are less than this nearer than
 the first that is left out fade, Å."""
 
-_ORDER = (0.8147, 0.4361, 0.3825)
-"""Neighbours that are equally far are sorted by the angle to this local direction, which no axis
-or plane of a regular polyhedron contains."""
+_ORDER = (0.8147, 0.001, 0.5799)
+"""Neighbours that are equally far, as images on both sides of an atom in a small cell always are,
+are sorted by the angle to this local direction. Almost in the plane of the mirror, so that mirror
+images have one order; a little beside it, which decides between two that mirror one another."""
 
 
 class _Surroundings(NamedTuple):
