@@ -266,6 +266,7 @@ def curve(job: Job) -> tuple[list[float], list[float], str]:
 def curves(options: argparse.Namespace) -> None:
     """A panel for each set."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     sets = [name for name in SETS if name in options.sets]
     columns = min(3, len(sets))
@@ -283,6 +284,10 @@ def curves(options: argparse.Namespace) -> None:
                 ax.set_ylabel(f"{label}, meV")
         ax.set(title=SETS[name].title, xlabel="minutes of one core", xscale="log", yscale="log")
         ax.title.set_fontsize(9)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_locator(NullLocator())
     for ax in list(axes.flat)[len(sets) :]:
         ax.set_axis_off()
     axes.flat[0].legend(frameon=False, fontsize=8)
