@@ -54,7 +54,7 @@ def test_spin_comes_as_channels_of_the_layout():
         ("spinor", "PBC", SpinForm(exchange="heisenberg")),
         ("spinor", "PBC", SpinForm(exchange="fields")),
         ("spinor", "PB", SpinForm(spin_orbit="angular_momentum")),
-        ("collinear", "PC", SpinForm(exchange="isotropic")),
+        ("spinor", "PC", SpinForm(exchange="heisenberg", isotropic=True)),
     ],
 )
 def test_it_keeps_every_symmetry_with_every_spin(spin, parts, form):
