@@ -71,6 +71,10 @@ class HamiltonianGraph:
             pair_vectors=self.pair_vectors[part],
         )
 
+    def pairs_within(self, cutoff: float) -> Tensor:
+        """Rows of the pairs that are nearer than a cut-off, Å: int64."""
+        return torch.nonzero(self.pair_vectors.norm(dim=1) < cutoff).squeeze(1)
+
     def reversed_moments(self) -> HamiltonianGraph:
         """The same with all moments turned round, as time reversal does."""
         return replace(self, moments=-self.moments)

@@ -199,17 +199,12 @@ class DeepH2(nn.Module):
 
     def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
         """Frames of messages and pairs, and which pairs are within range."""
-        pairs = self._near(graph)
+        pairs = graph.pairs_within(self.config.pair_cutoff)
         return {
             "message_frames": self.frames(graph.message_vectors).matrix,
             "pairs": pairs,
             "pair_frames": self.frames(graph.pair_vectors[pairs]).matrix,
         }
-
-    def _near(self, graph: HamiltonianGraph) -> Tensor:
-        """Pairs that the network changes."""
-        near = graph.pair_vectors.norm(dim=1) < self.config.pair_cutoff
-        return torch.nonzero(near).squeeze(1)
 
     def _step(self, n_edges: int) -> int:
         """Edges at once."""
@@ -290,7 +285,11 @@ class DeepH2(nn.Module):
         onsite = self.head.coefficients(self.onsite_last(self.onsite_norm(states[-1])))
         onsite = 0.5 * (onsite + self.head.transposed(onsite))
         atoms = [block.edge.of_atoms(x) for block, x in zip(self.blocks, states, strict=True)]
-        rows = self._near(graph) if precomputed is None else precomputed["pairs"]
+        rows = (
+            graph.pairs_within(self.config.pair_cutoff)
+            if precomputed is None
+            else precomputed["pairs"]
+        )
         found = evaluated(
             self._pairs,
             len(rows),

@@ -303,17 +303,12 @@ class HamGNN(nn.Module):
 
     def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
         """Frames of messages and pairs, and which pairs are within range."""
-        pairs = self._near(graph)
+        pairs = graph.pairs_within(self.config.pair_cutoff)
         return {
             "message_frames": self.frames(graph.message_vectors).matrix,
             "pairs": pairs,
             "pair_frames": self.frames(graph.pair_vectors[pairs]).matrix,
         }
-
-    def _near(self, graph: HamiltonianGraph) -> Tensor:
-        """Pairs that the network changes."""
-        near = graph.pair_vectors.norm(dim=1) < self.config.pair_cutoff
-        return torch.nonzero(near).squeeze(1)
 
     def _edges(self, species: Tensor, i: Tensor, j: Tensor, distance: Tensor) -> Edges:
         kind = species.index_select(0, i) * self.n_species + species.index_select(0, j)
@@ -400,7 +395,11 @@ class HamGNN(nn.Module):
         table = torch.cat([table, table * self.parity.to(x.dtype)])
         nodes = PairNodes(table, self.pair_weights.of_atoms(x))
         out = x.new_zeros(graph.n_pairs, onsite.shape[1])
-        selected = self._near(graph) if precomputed is None else precomputed["pairs"]
+        selected = (
+            graph.pairs_within(self.config.pair_cutoff)
+            if precomputed is None
+            else precomputed["pairs"]
+        )
         turned = None
         if self.training:
             turned = torch.rand(len(selected), device=x.device) < 0.5

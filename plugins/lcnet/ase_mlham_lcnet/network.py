@@ -224,11 +224,6 @@ class LCNet(nn.Module):
             "company": company,
         }
 
-    def _near(self, graph: HamiltonianGraph) -> Tensor:
-        """Pairs that the networks change."""
-        near = graph.pair_vectors.norm(dim=1) < self.config.pair_cutoff
-        return torch.nonzero(near).squeeze(1)
-
     def _pairs(
         self, graph: HamiltonianGraph, around: _Surroundings, rows: Tensor
     ) -> dict[str, Tensor]:
@@ -239,7 +234,7 @@ class LCNet(nn.Module):
     def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
         """Local coordinates, and the neighbours seen in them."""
         around = self._surroundings(graph)
-        near = self._near(graph)
+        near = graph.pairs_within(self.config.pair_cutoff)
         known = {
             "message": self._messages(graph, around),
             "atom": self._atoms(graph, around),
@@ -342,7 +337,7 @@ class LCNet(nn.Module):
             with exact:
                 around = self._surroundings(graph)
                 messages, atoms = self._messages(graph, around), self._atoms(graph, around)
-                near = self._near(graph)
+                near = graph.pairs_within(self.config.pair_cutoff)
         else:
             messages, atoms, pairs = (_own(precomputed, k) for k in ("message", "atom", "pair"))
             near = precomputed["pairs"]
