@@ -2,15 +2,14 @@
 
     python benchmarks/prediction_speed.py [--model sige] [--atoms 64 216 512 1000 1728]
     python benchmarks/prediction_speed.py --threads 1 2 --deeptb PYTHON
-    python benchmarks/prediction_speed.py --presets small paper universal
-    python benchmarks/prediction_speed.py --family deeph2 --presets small medium universal
+    python benchmarks/prediction_speed.py --presets small universal deeph2:universal lcnet:paper
 
 Random alloys of silicon and germanium, zincblende cells of 5.54 Å, atoms shaken by 0.03 Å. Every
 row is a fresh process that loads the model, predicts 8 atoms once to warm up, and then repeats:
 median of CPU and wall time, largest memory of the process. With --deeptb the rows of
 `deeptb_speed.py` follow in the same run: DeePTB for silicon, H alone. With --presets the models are
-untrained ones of these sizes, in the orbitals of the model and, unless --family says otherwise, of
-its family.
+untrained ones of these sizes, in the orbitals of the model and of its family unless another is
+named before the colon.
 """
 
 from __future__ import annotations
@@ -64,8 +63,8 @@ def measured(model: str, atoms: int, threads: int, repeats: int) -> dict:
     }
 
 
-def write_untrained(preset: str, model: str, family: str, path: str) -> None:
-    """A model of a preset with random weights, in the orbitals of another."""
+def write_untrained(size: str, model: str, path: str) -> None:
+    """A model of [FAMILY:]PRESET with random weights, in the orbitals of another."""
     import torch
     from overlap_speed import rattled
 
@@ -75,6 +74,7 @@ def write_untrained(preset: str, model: str, family: str, path: str) -> None:
     from ase_mlham.learning.networks import make_network
 
     known = load_model(model)
+    family, _, preset = size.rpartition(":")
     spec = hooks.find("model family", family or known.file.family)
     config = hooks.load(spec.config)(**spec.presets[preset])
     torch.manual_seed(0)
@@ -113,13 +113,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--deeptb", metavar="PYTHON", help="interpreter that imports dptb")
-    parser.add_argument("--presets", nargs="+", default=[], help="untrained models of these sizes")
-    parser.add_argument("--family", default="", help="of --presets; else that of the model")
+    parser.add_argument("--presets", nargs="+", default=[], metavar="[FAMILY:]PRESET")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--write", metavar="FILE", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.write:
-        write_untrained(options.presets[0], options.model, options.family, options.write)
+        write_untrained(options.presets[0], options.model, options.write)
         return
     if options.child:
         found = measured(options.model, options.atoms[0], options.threads[0], options.repeats)
@@ -128,11 +127,10 @@ def main() -> None:
     print("| model | atoms | threads | directed pairs | CPU s | wall s | CPU ms an atom |", end="")
     print(" CPU µs a pair | peak MB |\n|" + " --- |" + " ---: |" * 8, flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        models = [str(Path(folder) / f"{name}.mlham") for name in options.presets]
+        models = [f"{folder}/{name.replace(':', ' ')}.mlham" for name in options.presets]
         for name, path in zip(options.presets, models, strict=True):
             # in a process of its own: what a process once used counts for those it starts
             own = [__file__, "--write", path, "--model", options.model, "--presets", name]
-            own += ["--family", options.family]
             subprocess.run([sys.executable, *own], check=True)
         for atoms in options.atoms:
             for threads in options.threads:

@@ -25,6 +25,7 @@ from ase_mlham.integrals import overlap as overlap_of
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph, build_graph
 from ase_mlham.learning.layout import BlockLayout
+from ase_mlham.learning.nn.chunks import set_recompute
 from ase_mlham.learning.spin_form import SpinForm
 from ase_mlham.learning.spin_orbit import half_angular_momentum, spin_orbit_rows
 from ase_mlham.learning.tensors import to_matrix
@@ -68,7 +69,8 @@ class Subject:
     form : SpinForm
         Of the spin parts.
     make : callable
-        `make(seed) -> Module` in double precision and evaluation mode, weights random.
+        `make(seed, **changes) -> Module` in double precision and evaluation mode, weights random;
+        the changes are to the configuration.
     steps : int
         Optimiser steps of the overfitting check.
     """
@@ -78,7 +80,7 @@ class Subject:
     basis: OrbitalBasis
     layout: BlockLayout
     form: SpinForm
-    make: Callable[[int], Any]
+    make: Callable[..., Any]
     steps: int
 
     @property
@@ -517,6 +519,30 @@ def pair_cutoff(subject: Subject) -> Measurement:
     return Measurement(_deviation(after, before) / size, 1e-5)
 
 
+def pair_range(subject: Subject) -> Measurement:
+    """Where a network's own range of pairs ends before that of the orbitals, blocks fade."""
+    end = getattr(subject.config, "pair_cutoff", None)
+    if end is None:
+        raise Skip("pairs of every distance are predicted (no option `pair_cutoff`)")
+    graph, network = subject.graph(_disordered(subject)), subject.network()
+    direction = torch.tensor([[0.36, 0.48, 0.8]], dtype=torch.float64)
+
+    def size_at(distance: float) -> float:
+        one = replace(
+            graph,
+            pair_i=graph.pair_i[:1],
+            pair_j=graph.pair_j[:1],
+            pair_vectors=distance * direction,
+        )
+        with torch.no_grad():
+            return float(network(one).offsite.pow(2).mean().sqrt())
+
+    usual, beyond = size_at(end / 2), size_at(end + 1e-6)
+    # a straight line to zero over 10 Å would have left 1e-5
+    last = size_at(end - 1e-4) / usual
+    return Measurement(float("inf") if beyond else last, 1e-6)
+
+
 def locality(subject: Subject) -> Measurement:
     """The end of a long chain of atoms does not feel what happens at its other end."""
     a, _ = _elements(subject)
@@ -587,6 +613,44 @@ def chunks(subject: Subject) -> Measurement:
         whole, some = network(graph), network(part)
     expected = Coefficients(whole.onsite, whole.offsite[chosen])
     return Measurement(_largest(some, expected) / _size(whole), _EXACT)
+
+
+def precomputed(subject: Subject) -> Measurement:
+    """What is computed of a structure beforehand changes nothing."""
+    measured, network = {}, subject.network()
+    for probe, structure in _probes(subject).items():
+        graph = subject.graph(structure)
+        with torch.no_grad():
+            without, known = network(graph), network(graph, network.precompute(graph))
+        measured[probe] = _largest(known, without) / _size(without)
+    return _worst(measured)
+
+
+def portions(subject: Subject) -> Measurement:
+    """A bound on how many edges are evaluated at once changes nothing."""
+    if not hasattr(subject.config, "chunk"):
+        raise Skip("the family has no option `chunk`")
+    graph = subject.graph(_disordered(subject))
+    with torch.no_grad():
+        whole, pieces = subject.network()(graph), subject.make(0, chunk=7)(graph)
+    return Measurement(_largest(pieces, whole) / _size(whole), _EXACT)
+
+
+def recompute(subject: Subject) -> Measurement:
+    """Layers that are evaluated again on the way back give the same gradients."""
+    small = {"chunk": 7} if hasattr(subject.config, "chunk") else {}
+    graph, network = subject.graph(_disordered(subject)), subject.make(0, **small).train()
+    if not any(hasattr(module, "recompute") for module in network.modules()):
+        raise Skip("the network has no attribute `recompute`")
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    found = []
+    for again in (False, True):
+        set_recompute(network, again)
+        torch.manual_seed(3)
+        gradients = torch.autograd.grad(_mixture(network(graph)), parameters, allow_unused=True)
+        found.append(torch.cat([g.flatten() for g in gradients if g is not None]))
+    once, twice = found
+    return Measurement(float((once - twice).norm() / once.norm()), _EXACT)
 
 
 def isolated_atom(subject: Subject) -> Measurement:
@@ -672,6 +736,13 @@ def repeatability(subject: Subject) -> Measurement:
     return Measurement(_largest(first, third) / _size(first), _EXACT)
 
 
+def _mixture(output: Coefficients) -> torch.Tensor:
+    """One number in which every coefficient counts."""
+    weights = [torch.cos(torch.arange(part.numel(), dtype=part.dtype)) for part in output]
+    pairs = zip(output, weights, strict=True)
+    return torch.stack([part.flatten() @ weight for part, weight in pairs]).sum()
+
+
 def gradient(subject: Subject) -> Measurement:
     """Gradients of the weights agree with finite differences."""
     graph, network = subject.graph(_molecule(subject)), subject.network()
@@ -679,13 +750,7 @@ def gradient(subject: Subject) -> Measurement:
     parameters = [p for p in network.parameters() if p.requires_grad]
     directions = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
 
-    def objective() -> torch.Tensor:
-        output = network(graph)
-        return sum(
-            (part * torch.cos(torch.arange(part.numel())).view_as(part)).sum() for part in output
-        )
-
-    value = objective()
+    value = _mixture(network(graph))
     gradients = torch.autograd.grad(value, parameters, allow_unused=True)
     unused = sum(g is None for g in gradients)
     pairs = zip(gradients, directions, strict=True)
@@ -695,7 +760,7 @@ def gradient(subject: Subject) -> Measurement:
         for sign in (1, -2):
             for p, d in zip(parameters, directions, strict=True):
                 p.add_(d, alpha=sign * step)
-            shifted_values.append(float(objective()))
+            shifted_values.append(float(_mixture(network(graph))))
     numeric = (shifted_values[0] - shifted_values[1]) / (2 * step)
     norm = sum(float((g**2).sum()) for g in gradients if g is not None) ** 0.5
     detail = f"{unused} of {len(parameters)} parameters get no gradient" if unused else ""
@@ -761,9 +826,13 @@ CHECKS: Mapping[str, Callable[[Subject], Measurement]] = {
     "moments_turned": moments_turned,
     "message_cutoff": message_cutoff,
     "pair_cutoff": pair_cutoff,
+    "pair_range": pair_range,
     "locality": locality,
     "batching": batching,
     "chunks": chunks,
+    "portions": portions,
+    "precomputed": precomputed,
+    "recompute": recompute,
     "isolated_atom": isolated_atom,
     "precision": precision,
     "mixed_precision": mixed_precision,

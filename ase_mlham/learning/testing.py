@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -249,11 +249,11 @@ def check_family(
     layout = BlockLayout(basis, SpinKind.parse(spin), parts)
     form = SpinForm() if form is None else form
 
-    def make(seed: int) -> nn.Module:
+    def make(seed: int, **changes: Any) -> nn.Module:
         state = torch.random.get_rng_state()
         torch.manual_seed(seed)
         try:
-            module = make_network(spec, values, layout, form)
+            module = make_network(spec, replace(values, **changes), layout, form)
         finally:
             torch.random.set_rng_state(state)
         return _randomised(module, seed).double().eval()

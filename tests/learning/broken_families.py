@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from ase_mlham.learning.family import Coefficients
-from ase_mlham.learning.pairwise import PairwiseNetwork
+from ase_mlham.learning.pairwise import PairwiseConfig, PairwiseNetwork
 
 
 class Turned(PairwiseNetwork):
@@ -72,6 +74,60 @@ class Averaging(PairwiseNetwork):
         scalar = out.offsite.clone()
         scalar[..., :1] = scalar[..., :1] - mean
         return Coefficients(out.onsite + out.offsite.square().sum() * 1e-4, scalar)
+
+
+@dataclass(frozen=True)
+class RangedConfig(PairwiseConfig):
+    """Ends pairs at a range of its own, and bounds how many edges are evaluated at once."""
+
+    pair_cutoff: float = 4.0
+    chunk: int = 4096
+
+
+class Cut(PairwiseNetwork):
+    """Ends pairs without an envelope."""
+
+    def forward(self, graph, precomputed=None):
+        out = super().forward(graph, precomputed)
+        near = graph.pair_vectors.norm(dim=1, keepdim=True) < self.config.pair_cutoff
+        return Coefficients(out.onsite, out.offsite * near)
+
+
+class Endless(PairwiseNetwork):
+    """Does not end pairs where it says."""
+
+
+class Bounded(PairwiseNetwork):
+    """Loses the pairs beyond the first portion."""
+
+    def forward(self, graph, precomputed=None):
+        out = super().forward(graph, precomputed)
+        first = torch.arange(graph.n_pairs)[:, None] < self.config.chunk
+        return Coefficients(out.onsite, out.offsite * first)
+
+
+class Stale(PairwiseNetwork):
+    """Keeps something that has changed meanwhile."""
+
+    def precompute(self, graph):
+        known = super().precompute(graph)
+        return {**known, "old": torch.ones(1)}
+
+    def forward(self, graph, precomputed=None):
+        out = super().forward(graph, precomputed)
+        old = precomputed is not None
+        return Coefficients(out.onsite * (1.01 if old else 1.0), out.offsite)
+
+
+class Twice(PairwiseNetwork):
+    """Counts what it evaluates again twice in the gradient."""
+
+    recompute = False
+
+    def forward(self, graph, precomputed=None):
+        out = super().forward(graph, precomputed)
+        onsite = 2 * out.onsite - out.onsite.detach() if self.recompute else out.onsite
+        return Coefficients(onsite, out.offsite)
 
 
 class Coarse(PairwiseNetwork):

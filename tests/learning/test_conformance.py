@@ -48,6 +48,8 @@ def test_pairwise_family_conforms():
         ("Averaging", "locality"),
         ("Averaging", "batching"),
         ("Averaging", "chunks"),
+        ("Stale", "precomputed"),
+        ("Twice", "recompute"),
         ("Crashing", "isolated_atom"),
         ("Coarse", "precision"),
         ("Restless", "repeatability"),
@@ -63,6 +65,18 @@ def test_each_check_finds_its_defect(defect, cls, check):
     assert not report.passed
     with pytest.raises(PluginError, match=check):
         report.raise_for_failures()
+
+
+@pytest.mark.parametrize(
+    ("cls", "check"),
+    [("Cut", "pair_range"), ("Endless", "pair_range"), ("Bounded", "portions")],
+)
+def test_checks_of_options_that_a_family_may_have(defect, cls, check):
+    spec = defect(cls)
+    config = spec.module.replace(cls, "RangedConfig")
+    report = check_family(replace(spec, config=config), checks=[check], hidden=16)
+    assert report[check].status == "failed", str(report)
+    assert check_family("pairwise", checks=[check])[check].status == "skipped"
 
 
 def test_a_handed_network_is_not_blamed_for_rotations(defect):

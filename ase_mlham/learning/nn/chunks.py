@@ -17,7 +17,25 @@ from torch.utils.checkpoint import checkpoint
 
 from ase_mlham.errors import InputError
 
-__all__ = ["evaluated", "in_portions", "set_recompute"]
+__all__ = ["evaluated", "in_portions", "rows_at_once", "set_recompute"]
+
+
+def rows_at_once(most: int, cached: int, device: torch.device) -> int:
+    """Rows in a portion: `most`, and on a processor no more than stay in its cache.
+
+    Parameters
+    ----------
+    most : int
+        What bounds the memory.
+    cached : int
+        Rows whose values stay in the cache of one core from one operation to the next.
+    device : torch.device
+        Where they are evaluated.
+    """
+    if device.type != "cpu":
+        return most
+    # threads share the rows of an operation, and each has a cache of its own
+    return min(most, cached * torch.get_num_threads())
 
 
 def in_portions(

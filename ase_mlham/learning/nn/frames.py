@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ase_mlham.core.harmonics import rotation_matrix
+from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.nn.features import Channels, joined
 
 __all__ = ["DegreeFrames", "EdgeFrames", "EvenFrames", "Frames", "rows_of_order"]
@@ -253,6 +254,18 @@ class EdgeFrames(nn.Module):
             size = (self.l_max + 1) ** 2
             matrix = matrix.view(-1, size, size)
         return self.of(matrix)
+
+    def precompute(self, graph: HamiltonianGraph, pair_cutoff: float) -> dict[str, Tensor]:
+        """Of a graph: frames of messages, which pairs are within range (Å), and frames of these.
+
+        As `message_frames`, `pairs` and `pair_frames`; `of` makes frames of them again.
+        """
+        pairs = graph.pairs_within(pair_cutoff)
+        return {
+            "message_frames": self(graph.message_vectors).matrix,
+            "pairs": pairs,
+            "pair_frames": self(graph.pair_vectors[pairs]).matrix,
+        }
 
     def of(self, matrix: Tensor) -> Frames:
         """Frames whose matrices were kept."""

@@ -17,7 +17,7 @@ from ase_mlham.errors import ModelError
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import IrrepLayout
-from ase_mlham.learning.nn.chunks import evaluated, in_portions
+from ase_mlham.learning.nn.chunks import evaluated, in_portions, rows_at_once
 from ase_mlham.learning.nn.features import Channels, IrrepLinear, parity_signs
 from ase_mlham.learning.nn.frames import EdgeFrames, Frames
 from ase_mlham.learning.nn.moments import MomentEmbedding
@@ -199,21 +199,26 @@ class DeepH2(nn.Module):
 
     def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
         """Frames of messages and pairs, and which pairs are within range."""
-        pairs = graph.pairs_within(self.config.pair_cutoff)
-        return {
-            "message_frames": self.frames(graph.message_vectors).matrix,
-            "pairs": pairs,
-            "pair_frames": self.frames(graph.pair_vectors[pairs]).matrix,
-        }
+        return self.frames.precompute(graph, self.config.pair_cutoff)
+
+    def memory_bytes(self, graph: HamiltonianGraph) -> float:
+        """Bytes of a prediction besides its output: features of atoms and one portion of edges."""
+        size, head, blocks = self.channels.size, self.head.channels.size, len(self.blocks)
+        # features before and after every block, what pairs take of them as they are and inverted,
+        # and the halves of the last of these tables
+        atoms = ((blocks + 1) + 4 * blocks + 3) * size * graph.n_atoms
+        rows = min(self._step(graph.n_pairs), max(graph.n_pairs, len(graph.message_i)))
+        # maps of features have inputs, outputs and both in another order at once
+        edge = (self.channels.l_max + 1) ** 4 + self.config.gaussians + 8 * size + 4 * head
+        return 4.0 * (atoms + rows * edge)
 
     def _step(self, n_edges: int) -> int:
         """Edges at once."""
         if self.training and not self.recompute:
             return n_edges
-        if self.training or self.embedding.weight.device.type != "cpu":
+        if self.training:
             return self.config.chunk
-        # threads share the rows of an operation, and each has a cache of its own
-        return min(self.config.chunk, _CACHED_EDGES * torch.get_num_threads())
+        return rows_at_once(self.config.chunk, _CACHED_EDGES, self.embedding.weight.device)
 
     def _frames(self, vectors: Tensor, kept: Tensor | None, part: slice) -> Frames:
         return self.frames(vectors) if kept is None else self.frames.of(kept[part])
@@ -290,11 +295,15 @@ class DeepH2(nn.Module):
             if precomputed is None
             else precomputed["pairs"]
         )
+        turned = None
+        if self.training:
+            turned = torch.rand(len(rows), device=rows.device) < 0.5
         found = evaluated(
             self._pairs,
             len(rows),
             self._step(len(rows)),
             rows,
+            turned,
             atoms,
             self.edge_embedding.of_atoms(first),
             graph,
@@ -308,12 +317,16 @@ class DeepH2(nn.Module):
         self,
         part: slice,
         rows: Tensor,
+        turned: Tensor | None,
         atoms: list[AtomTerms],
         elements: tuple[Tensor, Tensor],
         graph: HamiltonianGraph,
         kept: Tensor | None,
     ) -> Tensor:
-        """Coefficients of some pairs, in their stored direction."""
+        """Coefficients of some pairs, in their stored direction.
+
+        Where `turned` is given and true, they are evaluated in the other one; without it, in both.
+        """
         own = rows[part]
         i, j = graph.pair_i.index_select(0, own), graph.pair_j.index_select(0, own)
         vectors = graph.pair_vectors.index_select(0, own)
@@ -323,12 +336,12 @@ class DeepH2(nn.Module):
         cutoff = self.config.pair_cutoff
         # far pairs have small targets, which `learning.targets` scales to order one
         envelope = cosine_cutoff(distance, cutoff, max(0.0, cutoff - _SWITCH))[:, None]
-        if self.training:
-            turned = torch.rand(len(own), device=vectors.device) < 0.5
-            a, b = torch.where(turned, j, i), torch.where(turned, i, j)
-            value = self._directed(atoms, elements, a, b, gaussians, frames, turned.long())
+        if turned is not None:
+            there = turned[part]
+            a, b = torch.where(there, j, i), torch.where(there, i, j)
+            value = self._directed(atoms, elements, a, b, gaussians, frames, there.long())
             reverse = self.head.transposed_inverted(value)
-            return torch.where(turned[:, None], reverse, value) * envelope
+            return torch.where(there[:, None], reverse, value) * envelope
         one = self._directed(atoms, elements, i, j, gaussians, frames, 0)
         two = self._directed(atoms, elements, j, i, gaussians, frames, 1)
         return 0.5 * (one + self.head.transposed_inverted(two)) * envelope

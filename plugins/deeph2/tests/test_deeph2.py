@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -107,38 +105,6 @@ def graph_of(n_atoms: int) -> HamiltonianGraph:
     return build_graph(structure, basis, basis_pattern(structure, basis), 5.0, torch.float64)
 
 
-def test_portions_change_nothing(monkeypatch):
-    """Neither the bound of the configuration nor the one for the cache."""
-    network, graph = small_network().eval(), graph_of(12)
-    with torch.no_grad():
-        whole = network(graph, network.precompute(graph))
-        assert len(graph.message_i) > 60
-        assert graph.n_pairs > 30
-        for chunk, cached in ((7, 512), (4096, 512), (4096, 13)):
-            monkeypatch.setattr(network, "config", replace(network.config, chunk=chunk))
-            monkeypatch.setattr("ase_mlham_deeph2.network._CACHED_EDGES", cached)
-            for a, b in zip(network(graph), whole, strict=True):
-                # double precision: products of other sizes may add up in another order
-                torch.testing.assert_close(a, b, atol=1e-12, rtol=0)
-
-
-def test_evaluating_again_on_the_way_back_gives_the_same_gradients(monkeypatch):
-    network, graph = small_network().train(), graph_of(8)
-    # one direction for all pairs: portions would draw others
-    monkeypatch.setattr(torch, "rand", lambda n, **_: torch.full((n,), 0.7))
-    found = []
-    for recompute in (False, True):
-        network.recompute = recompute
-        network.config = replace(network.config, chunk=11)
-        network.zero_grad()
-        output = network(graph)
-        (output.onsite.square().sum() + output.offsite.square().sum()).backward()
-        found.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
-    assert found[0].abs().max() > 1e-3
-    # double precision, relative to the largest of the gradients
-    torch.testing.assert_close(*found, atol=1e-10 * float(found[0].abs().max()), rtol=0)
-
-
 def test_atoms_may_have_features_of_one_parity():
     """Their pairs still have both: an edge and a polar feature make an axial one."""
     network, graph = small_network(other=0).eval(), graph_of(4)
@@ -172,36 +138,6 @@ def test_prediction_is_the_mean_of_the_two_directions_of_training(monkeypatch):
         torch.testing.assert_close(
             network.eval()(graph).offsite, 0.5 * (one + other), atol=1e-12, rtol=0
         )
-
-
-def test_off_site_blocks_vanish_smoothly_at_the_end_of_their_range():
-    network = small_network().eval()
-
-    def largest(distance: float) -> float:
-        one = torch.tensor([1])
-        vector = torch.tensor([[0.0, 0.6 * distance, 0.8 * distance]], dtype=torch.float64)
-        graph = HamiltonianGraph(
-            species=torch.tensor([0, 1]),
-            structure=torch.zeros(2, dtype=torch.int64),
-            message_i=torch.zeros(0, dtype=torch.int64),
-            message_j=torch.zeros(0, dtype=torch.int64),
-            message_vectors=torch.zeros(0, 3, dtype=torch.float64),
-            pair_i=one - 1,
-            pair_j=one,
-            pair_vectors=vector,
-            moments=torch.zeros(2, 3, dtype=torch.float64),
-        )
-        with torch.no_grad():
-            return float(network(graph).offsite.abs().max())
-
-    cutoff = network.config.pair_cutoff
-    near, nearer = largest(cutoff - 0.02), largest(cutoff - 0.04)
-    assert 0 < near < 1e-3
-    # a cosine envelope: the output falls with the square of what is left of the range
-    assert nearer / near == pytest.approx(4, rel=0.1)
-    assert largest(cutoff + 0.01) == 0.0
-    # and far pairs are not stifled: what they lack in size is in the scales of the targets
-    assert largest(cutoff - 1.5) > 0.2 * largest(cutoff / 2)
 
 
 def test_the_published_recipe_is_that_of_the_publication():

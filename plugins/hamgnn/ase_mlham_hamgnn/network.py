@@ -18,7 +18,7 @@ from ase_mlham.errors import ModelError
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import IrrepLayout
-from ase_mlham.learning.nn.chunks import in_portions
+from ase_mlham.learning.nn.chunks import in_portions, rows_at_once
 from ase_mlham.learning.nn.features import (
     Channels,
     FrameGate,
@@ -303,12 +303,7 @@ class HamGNN(nn.Module):
 
     def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
         """Frames of messages and pairs, and which pairs are within range."""
-        pairs = graph.pairs_within(self.config.pair_cutoff)
-        return {
-            "message_frames": self.frames(graph.message_vectors).matrix,
-            "pairs": pairs,
-            "pair_frames": self.frames(graph.pair_vectors[pairs]).matrix,
-        }
+        return self.frames.precompute(graph, self.config.pair_cutoff)
 
     def _edges(self, species: Tensor, i: Tensor, j: Tensor, distance: Tensor) -> Edges:
         kind = species.index_select(0, i) * self.n_species + species.index_select(0, j)
@@ -379,10 +374,7 @@ class HamGNN(nn.Module):
     @property
     def _step(self) -> int:
         """Edges at once in prediction."""
-        if self.parity.device.type != "cpu":
-            return self.config.chunk
-        # threads share the rows of an operation, and each has a cache of its own
-        return min(self.config.chunk, _CACHED_EDGES * torch.get_num_threads())
+        return rows_at_once(self.config.chunk, _CACHED_EDGES, self.parity.device)
 
     def forward(
         self, graph: HamiltonianGraph, precomputed: dict[str, Tensor] | None = None

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from ase_mlham import hooks
-from ase_mlham.core import SpinKind, Structure
+from ase_mlham.core import Structure
 from ase_mlham.core.system import basis_pattern
 from ase_mlham.errors import ModelError
 from ase_mlham.learning.configuration import make_config
 from ase_mlham.learning.graph import build_graph
 from ase_mlham.learning.layout import BlockLayout
-from ase_mlham.learning.networks import make_network
-from ase_mlham.learning.nn.chunks import set_recompute
 from ase_mlham.learning.testing import check_family, probe_basis
 from ase_mlham_hamgnn.network import HamGNN, HamGNNConfig
 
@@ -88,26 +84,6 @@ def test_features_of_too_low_degree_are_refused():
         HamGNN(HamGNNConfig(l_max=3), BlockLayout(probe_basis()))
 
 
-def test_chunks_change_nothing(monkeypatch):
-    """Neither the bound of the configuration nor the one for the cache."""
-    torch.manual_seed(0)
-    layout = BlockLayout(probe_basis())
-    network = HamGNN(HamGNNConfig(natural=8, other=4, layers=2), layout).double().eval()
-    structure = molecule_of(12)
-    basis = layout.basis
-    graph = build_graph(structure, basis, basis_pattern(structure, basis), 5.0, torch.float64)
-    with torch.no_grad():
-        whole = network(graph, network.precompute(graph))
-        assert len(graph.message_i) > 60
-        assert graph.n_pairs > 30
-        for chunk, cached in ((7, 512), (4096, 512), (4096, 13)):
-            monkeypatch.setattr(network, "config", replace(network.config, chunk=chunk))
-            monkeypatch.setattr("ase_mlham_hamgnn.network._CACHED_EDGES", cached)
-            for a, b in zip(network(graph), whole, strict=True):
-                # double precision: products of other sizes may add up in another order
-                torch.testing.assert_close(a, b, atol=1e-12, rtol=0)
-
-
 def test_prediction_is_the_mean_of_the_two_directions_of_training(monkeypatch):
     torch.manual_seed(0)
     layout = BlockLayout(probe_basis())
@@ -135,59 +111,3 @@ def molecule_of(n_atoms: int) -> Structure:
     positions = 1.8 * grid + generator.normal(scale=0.1, size=(n_atoms, 3))
     numbers = generator.choice(probe_basis().numbers, n_atoms)
     return Structure(numbers, positions, np.zeros((3, 3)), np.zeros(3, dtype=bool))
-
-
-def test_off_site_blocks_vanish_smoothly_at_the_end_of_their_range():
-    layout = BlockLayout(probe_basis())
-    network = HamGNN(HamGNNConfig(natural=8, other=4, layers=1), layout).double().eval()
-    from ase_mlham.learning.graph import HamiltonianGraph
-
-    def largest(distance: float) -> float:
-        one = torch.tensor([1])
-        vector = torch.tensor([[0.0, 0.6 * distance, 0.8 * distance]], dtype=torch.float64)
-        graph = HamiltonianGraph(
-            species=torch.tensor([0, 1]),
-            structure=torch.zeros(2, dtype=torch.int64),
-            message_i=torch.zeros(0, dtype=torch.int64),
-            message_j=torch.zeros(0, dtype=torch.int64),
-            message_vectors=torch.zeros(0, 3, dtype=torch.float64),
-            pair_i=one - 1,
-            pair_j=one,
-            pair_vectors=vector,
-            moments=torch.zeros(2, 3, dtype=torch.float64),
-        )
-        with torch.no_grad():
-            return float(network(graph).offsite.abs().max())
-
-    cutoff = network.config.pair_cutoff
-    near, nearer = largest(cutoff - 0.02), largest(cutoff - 0.04)
-    assert 0 < near < 1e-3
-    # a cosine envelope: the output falls with the square of what is left of the range
-    assert nearer / near == pytest.approx(4, rel=0.1)
-    assert largest(cutoff + 0.01) == 0.0
-    # and far pairs are not stifled: what they lack in size is in the scales of the targets
-    assert largest(cutoff - 1.5) > 0.2 * largest(cutoff / 2)
-
-
-@pytest.mark.parametrize("kept", [True, False])
-@pytest.mark.parametrize("parts", ["PB", "PBC"])
-def test_layers_that_are_evaluated_again_give_the_same_gradients(monkeypatch, kept, parts):
-    layout = BlockLayout(probe_basis(), SpinKind.SPINOR, parts)
-    spec = hooks.find("model family", "hamgnn")
-    config = HamGNNConfig(natural=6, other=4, layers=2, hidden=8, bessel=4)
-    network = make_network(spec, config, layout).train()
-    structure = replace(molecule_of(8), moments=np.random.default_rng(0).normal(size=(8, 3)))
-    pattern = basis_pattern(structure, layout.basis)
-    graph = build_graph(structure, layout.basis, pattern, 5.0)
-    monkeypatch.setattr("ase_mlham_hamgnn.network._CACHED_EDGES", 5)
-    gradients = []
-    for recompute in (False, True):
-        set_recompute(network, recompute)
-        torch.manual_seed(3)
-        output = network(graph, network.precompute(graph) if kept else None)
-        loss = sum((part * torch.linspace(-1, 1, part.shape[1])).sum() for part in output)
-        found = torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
-        gradients.append([gradient for gradient in found if gradient is not None])
-    for a, b in zip(*gradients, strict=True):
-        # single precision, sums in another order
-        assert float((a - b).norm()) <= 1e-6 * float(a.norm()) + 1e-9

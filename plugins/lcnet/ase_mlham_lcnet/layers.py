@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ase_mlham_lcnet.config import LCNetConfig
 
-__all__ = ["Edges", "GaussianBasis", "LocalNetwork", "NeighbourSentence", "PairLinear"]
+__all__ = ["Bonds", "Edges", "GaussianBasis", "LocalNetwork", "NeighbourSentence", "PairLinear"]
 
 AtomShares = tuple[Tensor, Tensor]
 """What atoms contribute to a `PairLinear` as first and as second atom."""
@@ -45,17 +45,21 @@ class Edges(NamedTuple):
     species: Tensor
     moments: Tensor | None
 
-    def some(self, part: slice) -> Edges:
-        """Some of them."""
-        moments = None if self.moments is None else self.moments[part]
-        return Edges(
-            self.a[part],
-            self.b[part],
-            self.distance[part],
-            self.rows[part],
-            self.species[part],
-            moments,
-        )
+
+class Bonds(NamedTuple):
+    """Edges along which messages go, each once.
+
+    Attributes
+    ----------
+    a, b : (n,) int64
+        Atoms, the anchor of the local coordinates first.
+    distance : (n,)
+        Å.
+    """
+
+    a: Tensor
+    b: Tensor
+    distance: Tensor
 
 
 def _linear(n_in: int, n_out: int, gain: float = 1.0) -> nn.Linear:
@@ -196,7 +200,7 @@ class Interaction(nn.Module):
         self.first = PairLinear(node, edge + 2 * local, edge)
         self.second = _linear(edge, edge, gain=1.5)
 
-    def nodes(self, v: Tensor, e: Tensor, s: Tensor, edges: Edges, envelope: Tensor) -> Tensor:
+    def nodes(self, v: Tensor, e: Tensor, s: Tensor, edges: Bonds, envelope: Tensor) -> Tensor:
         """New features of atoms from messages in both directions of each edge.
 
         Parameters
@@ -205,8 +209,8 @@ class Interaction(nn.Module):
             Features of atoms and edges.
         s : (n, 2, local)
             Local features, the anchor's first.
-        edges : Edges
-            Each once.
+        edges : Bonds
+            Ends.
         envelope : (n,)
             One for near atoms, zero at the end of the range.
         """
@@ -292,7 +296,7 @@ class LocalNetwork(nn.Module):
         seen = torch.stack([number, square / (1.0 + square)], 1)
         return v + self.moment_of_atom(seen).to(v.dtype)
 
-    def messages(self, v: Tensor, s: Tensor, edges: Edges, envelope: Tensor) -> list[AtomShares]:
+    def messages(self, v: Tensor, s: Tensor, edges: Bonds, envelope: Tensor) -> list[AtomShares]:
         """What atoms contribute to pairs after each layer, and to the output."""
         e = self.radial(edges.distance)
         flat, shares = s.flatten(1), []

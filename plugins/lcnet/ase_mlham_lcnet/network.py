@@ -16,6 +16,7 @@ inversion unless `mirror` is on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,11 +27,11 @@ from ase_mlham.core.harmonics import real_harmonics
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import IrrepLayout
-from ase_mlham.learning.nn.chunks import in_portions
+from ase_mlham.learning.nn.chunks import in_portions, rows_at_once
 from ase_mlham.learning.nn.radial import cosine_cutoff
 from ase_mlham.learning.nn.wigner import WignerMatrices
 from ase_mlham_lcnet.config import LCNetConfig
-from ase_mlham_lcnet.layers import AtomShares, Edges, LocalNetwork
+from ase_mlham_lcnet.layers import AtomShares, Bonds, Edges, LocalNetwork
 from ase_mlham_lcnet.local_coordinates import atom_frames, pair_frames
 from ase_mlham_lcnet.neighbours import TIE, NeighbourTable, neighbour_table
 from ase_mlham_lcnet.triangles import Triangles
@@ -195,8 +196,8 @@ class LCNet(nn.Module):
             "reversed": turned,
         }
 
-    def _messages(self, graph: HamiltonianGraph, around: _Surroundings) -> dict[str, Tensor]:
-        """Geometry of the edges along which messages go, each once."""
+    def _bonds(self, graph: HamiltonianGraph) -> Tensor:
+        """Rows of the messages that stand for the edges along which messages go, each once."""
         i, j, vectors = graph.message_i, graph.message_j, graph.message_vectors
         # of an atom and its own image, the direction whose first component is positive
         sign = vectors.sign()
@@ -204,8 +205,14 @@ class LCNet(nn.Module):
         first = torch.where(first != 0, first, sign[:, 2])
         once = (i < j) | ((i == j) & (first > 0))
         once = once & (vectors.norm(dim=1) < self.config.message_cutoff)
-        rows = torch.nonzero(once).squeeze(1)
-        return self._edge_geometry(graph, around, i[rows], j[rows], vectors[rows])
+        return torch.nonzero(once).squeeze(1)
+
+    def _messages(
+        self, graph: HamiltonianGraph, around: _Surroundings, rows: Tensor
+    ) -> dict[str, Tensor]:
+        """Geometry of some messages."""
+        i, j = graph.message_i[rows], graph.message_j[rows]
+        return self._edge_geometry(graph, around, i, j, graph.message_vectors[rows])
 
     def _atoms(self, graph: HamiltonianGraph, around: _Surroundings) -> dict[str, Tensor]:
         """Geometry of the on-site blocks."""
@@ -233,24 +240,17 @@ class LCNet(nn.Module):
 
     def precompute(self, graph: HamiltonianGraph) -> dict[str, Tensor]:
         """Local coordinates, and the neighbours seen in them."""
-        around = self._surroundings(graph)
+        around, bonds = self._surroundings(graph), self._bonds(graph)
         near = graph.pairs_within(self.config.pair_cutoff)
         known = {
-            "message": self._messages(graph, around),
+            "message": self._messages(graph, around, bonds),
             "atom": self._atoms(graph, around),
             "pair": self._pairs(graph, around, near),
         }
         flat = {f"{kind}_{k}": v for kind, own in known.items() for k, v in own.items()}
-        return {**flat, "pairs": near}
+        return {**flat, "bonds": bonds, "pairs": near}
 
     # ------------------------------------------------------------------ networks
-    def _step(self, device: torch.device) -> int:
-        """Edges at once in prediction."""
-        if device.type != "cpu":
-            return self.config.chunk
-        # threads share the rows of an operation, and each has a cache of its own
-        return min(self.config.chunk, _CACHED_EDGES * torch.get_num_threads())
-
     def _edges(self, graph: HamiltonianGraph, known: dict[str, Tensor], mirrored: bool) -> Edges:
         """Edges as the networks see them, or their mirror images in the local x-z plane."""
         rows, moments = known["rows"], None
@@ -273,33 +273,97 @@ class LCNet(nn.Module):
             words = torch.cat([words, *scaled], 2)
         return self.upper.sentence.windows(words)
 
-    def _local_features(self, edges: Edges, step: int) -> list[Tensor]:
-        """Features s_ab of edges for both networks."""
-        portions = in_portions(
-            self._local_portion, len(edges.a), step, edges, recompute=self.recompute
-        )
-        found = [features for _, features in portions]
-        if not found:
-            return self._local_portion(slice(0, 0), edges)
-        return [torch.cat(parts) for parts in zip(*found, strict=True)]
+    def _local_features(self, edges: Edges) -> list[Tensor]:
+        """Features s_ab of edges for each network."""
+        windows = self._windows(edges)
+        return [network.local_features(windows, edges.moments) for network in self.networks]
 
-    def _local_portion(self, part: slice, edges: Edges) -> list[Tensor]:
-        """Features of some edges for each network."""
-        own = edges.some(part)
-        windows = self._windows(own)
-        return [network.local_features(windows, own.moments) for network in self.networks]
+    def _message_portion(
+        self,
+        part: slice,
+        graph: HamiltonianGraph,
+        rows: Tensor,
+        known: _Surroundings | dict[str, Tensor],
+    ) -> tuple[Tensor, ...]:
+        """Ends and lengths of some edges of messages, then their s for each image and network."""
+        own = self._known(known, part, lambda around: self._messages(graph, around, rows[part]))
+        images = [self._edges(graph, own, mirrored) for mirrored in self._images()]
+        local = [s for edges in images for s in self._local_features(edges)]
+        return own["a"], own["b"], own["distance"], *local
 
     def _shares(
-        self, graph: HamiltonianGraph, known: dict[str, Tensor], mirrored: bool, step: int
-    ) -> list[list[AtomShares]]:
-        """Message passing of both networks: what atoms contribute to pairs."""
-        edges = self._edges(graph, known, mirrored)
-        envelope = cosine_cutoff(edges.distance, self.config.message_cutoff, self._start)
-        local = self._local_features(edges, step)
+        self,
+        graph: HamiltonianGraph,
+        rows: Tensor,
+        known: _Surroundings | dict[str, Tensor],
+        step: int,
+    ) -> list[list[list[AtomShares]]]:
+        """Message passing: what atoms contribute to pairs, for each image and network.
+
+        Parameters
+        ----------
+        graph : HamiltonianGraph
+            Structure.
+        rows : (n,) int64
+            `_bonds`.
+        known : _Surroundings or dict
+            What geometry is made of, or the geometry of these edges.
+        step : int
+            Edges whose neighbours are looked at at once.
+        """
+        portions = in_portions(
+            self._message_portion, len(rows), step, graph, rows, known, recompute=self.recompute
+        )
+        found = [values for _, values in portions]
+        if not found:
+            found = [self._message_portion(slice(0, 0), graph, rows, known)]
+        a, b, distance, *local = (torch.cat(parts) for parts in zip(*found, strict=True))
+        del found
+        bonds = Bonds(a, b, distance)
+        envelope = cosine_cutoff(distance, self.config.message_cutoff, self._start)
+        n = len(self.networks)
         return [
-            network.messages(network.atoms(graph.species, graph.moments), s, edges, envelope)
-            for network, s in zip(self.networks, local, strict=True)
+            [
+                network.messages(network.atoms(graph.species, graph.moments), s, bonds, envelope)
+                for network, s in zip(self.networks, local[image : image + n], strict=True)
+            ]
+            for image in range(0, len(local), n)
         ]
+
+    def _known(
+        self,
+        known: _Surroundings | dict[str, Tensor],
+        part: slice,
+        make: Callable[[_Surroundings], dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        """A part of a geometry that is known; else it is made, never in mixed precision."""
+        if isinstance(known, dict):
+            return {name: value[part] for name, value in known.items()}
+        with torch.autocast(known.rows.device.type, enabled=False):
+            return make(known)
+
+    def memory_bytes(self, graph: HamiltonianGraph) -> float:
+        """Bytes of a prediction besides its output: features of messages and a portion of pairs."""
+        config = self.config
+        width = (config.degree + 1) ** 2
+        n_messages, n_networks = len(graph.message_i), len(self.networks)
+        # the table of neighbours holds two integers and four numbers for each of them
+        atoms = graph.n_atoms * config.neighbours * width + n_messages * 8
+        # local features of both ends for every network, and portions of them beside the whole; then
+        # what attention makes of them in both directions, one network after another
+        local = 2 * config.local * n_networks * len(self._images())
+        attention = 2 * (2 * (config.edge + 2 * config.local) + 3 * config.node)
+        bonds = n_messages / 2 * (local + max(local, attention))
+        # neighbours of both ends before and after they are turned, windows of them, filters
+        sentence = self.upper.sentence
+        filters = len(config.windows) * config.filters
+        words = 2 * config.neighbours * width
+        words += sentence.positions * (sentence.longest * sentence.width + filters)
+        frame = (self.wigner.l_max + 1) ** 4
+        step = rows_at_once(config.chunk, _CACHED_EDGES, graph.pair_vectors.device)
+        rows = min(step, max(graph.n_pairs, n_messages))
+        portion = rows * (2 * words + 2 * frame + 4 * self.onsite_elements.shape[1])
+        return 4.0 * (atoms + bonds + portion)
 
     def _images(self) -> tuple[bool, ...]:
         return (False, True) if self.config.mirror else (False,)
@@ -331,20 +395,21 @@ class LCNet(nn.Module):
     ) -> Coefficients:
         """Predict."""
         vectors = graph.pair_vectors
-        exact = torch.autocast(vectors.device.type, enabled=False)
+        messages: _Surroundings | dict[str, Tensor]
+        pairs: _Surroundings | dict[str, Tensor]
         whole = precomputed is not None or self.training
         if precomputed is None:
-            with exact:
-                around = self._surroundings(graph)
-                messages, atoms = self._messages(graph, around), self._atoms(graph, around)
+            with torch.autocast(vectors.device.type, enabled=False):
+                messages = pairs = around = self._surroundings(graph)
+                atoms, bonds = self._atoms(graph, around), self._bonds(graph)
                 near = graph.pairs_within(self.config.pair_cutoff)
         else:
             messages, atoms, pairs = (_own(precomputed, k) for k in ("message", "atom", "pair"))
-            near = precomputed["pairs"]
-        step = self._step(vectors.device)
+            bonds, near = precomputed["bonds"], precomputed["pairs"]
+        step = rows_at_once(self.config.chunk, _CACHED_EDGES, vectors.device)
         if whole and not self.recompute:
-            step = max(len(near), len(messages["a"]))
-        shares = [self._shares(graph, messages, mirrored, step) for mirrored in self._images()]
+            step = max(len(near), len(bonds))
+        shares = self._shares(graph, bonds, messages, step)
         onsite = self._onsite(graph, atoms, shares)
         portions = in_portions(
             self._pair_portion,
@@ -352,7 +417,7 @@ class LCNet(nn.Module):
             step,
             graph,
             near,
-            around if precomputed is None else pairs,
+            pairs,
             shares,
             recompute=self.recompute,
         )
@@ -370,11 +435,7 @@ class LCNet(nn.Module):
         shares: list[list[list[AtomShares]]],
     ) -> Tensor:
         """Coefficients of some of the near pairs, from their geometry if that is known."""
-        if isinstance(known, dict):
-            own = {name: value[part] for name, value in known.items()}
-        else:
-            with torch.autocast(near.device.type, enabled=False):
-                own = self._pairs(graph, known, near[part])
+        own = self._known(known, part, lambda around: self._pairs(graph, around, near[part]))
         return self._offsite(graph, own, shares)
 
     def _onsite(
@@ -420,18 +481,13 @@ class LCNet(nn.Module):
         images = []
         for mirrored, own in zip(self._images(), shares, strict=True):
             edges = self._edges(graph, known, mirrored)
-            windows = self._windows(edges)
             elements = [
-                network.pairs(
-                    atoms,
-                    edges.a,
-                    edges.b,
-                    edges.distance,
-                    network.local_features(windows, edges.moments),
+                network.pairs(atoms, edges.a, edges.b, edges.distance, s)
+                for network, atoms, s in zip(
+                    self.networks, own, self._local_features(edges), strict=True
                 )
-                for network, atoms in zip(self.networks, own, strict=True)
             ]
-            with torch.autocast(windows.device.type, enabled=False):
+            with torch.autocast(edges.rows.device.type, enabled=False):
                 both = torch.cat(elements, 1).to(graph.pair_vectors.dtype)
                 images.append(both @ self.offsite_elements.to(both))
         with torch.autocast(images[0].device.type, enabled=False):

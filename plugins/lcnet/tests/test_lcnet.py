@@ -21,7 +21,6 @@ from ase_mlham.learning.graph import build_graph
 from ase_mlham.learning.layout import BlockLayout
 from ase_mlham.learning.model import HamiltonianModel, load_model
 from ase_mlham.learning.networks import make_network
-from ase_mlham.learning.nn.chunks import set_recompute
 from ase_mlham.learning.spin_form import SpinForm, network_layouts
 from ase_mlham.learning.tensors import to_matrix
 from ase_mlham.learning.testing import check_family, probe_basis
@@ -40,7 +39,7 @@ def statuses(report):
 
 
 def test_it_keeps_the_symmetries_that_local_coordinates_can_keep():
-    checks = "size rotation inversion permutation hermiticity images"
+    checks = "size rotation inversion permutation hermiticity images pair_range portions recompute"
     assert statuses(check_family("lcnet", checks=checks.split(), **SMALL)) == KNOWN
 
 
@@ -183,38 +182,6 @@ def test_triangles_of_other_forms_are_complete():
 
 
 # ---------------------------------------------------------------------- use
-def test_memory_bounds_change_nothing(monkeypatch):
-    layout, network = network_of()
-    structure = disordered(3)
-    pattern = basis_pattern(structure, layout.basis)
-    graph = build_graph(structure, layout.basis, pattern, 5.0, torch.float64)
-    with torch.no_grad():
-        whole = network(graph, network.precompute(graph))
-        assert graph.n_pairs > 40
-        for chunk in (7, 33):
-            monkeypatch.setattr(network, "config", replace(network.config, chunk=chunk))
-            # double precision: products of other sizes may add up in another order
-            for a, b in zip(network(graph), whole, strict=True):
-                torch.testing.assert_close(a, b, atol=1e-12, rtol=0)
-
-
-def test_gradients_with_activations_evaluated_again():
-    layout, network = network_of(chunk=16)
-    structure = disordered(4)
-    pattern = basis_pattern(structure, layout.basis)
-    graph = build_graph(structure, layout.basis, pattern, 5.0, torch.float64)
-    network.train()
-    gradients = []
-    for recompute in (False, True):
-        set_recompute(network, recompute)
-        network.zero_grad()
-        output = network(graph, network.precompute(graph))
-        (output.offsite.square().sum() + output.onsite.square().sum()).backward()
-        gradients.append([p.grad.clone() for p in network.parameters()])
-    for a, b in zip(*gradients, strict=True):
-        torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-9)
-
-
 def test_a_model_is_saved_and_predicts(tmp_path):
     structure = disordered(5)
     spec = hooks.find("model family", "lcnet")
