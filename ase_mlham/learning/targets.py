@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from ase_mlham.core.harmonics import real_harmonics
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import BlockLayout, Channel
+from ase_mlham.learning.ridge import chosen_penalty, ridge
 from ase_mlham.learning.spin_form import SpinForm
 from ase_mlham.learning.spin_orbit import SpinOrbitStrength
 from ase_mlham.learning.tables import (
@@ -41,6 +42,12 @@ __all__ = ["Crystal", "TargetConfig", "TargetTransform", "TrainingExample"]
 
 _PORTION = 2048
 """Pairs restored at once."""
+
+_GROUPS = 5
+"""Into which structures are divided to choose the penalty of the on-site sums."""
+
+_ONSITE_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""Of the on-site sums, in units of the mean square of their features."""
 
 _ROUNDING = 1e-8
 """Squares of features below this, relative to the largest, are zeros of single precision."""
@@ -129,6 +136,38 @@ class Crystal:
     cell: NDArray[np.float64]
     pbc: NDArray[np.bool_]
     fermi_level: float
+
+
+class _OnsiteSums(NamedTuple):
+    """Normal equations of the on-site sums, for each group of structures and each species.
+
+    Attributes
+    ----------
+    gram : (groups, n_species, degrees, n, n)
+        Of the features.
+    moment : (groups, n_species, n, n_channels)
+        Of features and values.
+    squares : (groups, n_species, n_channels)
+        Of the values.
+    """
+
+    gram: Tensor
+    moment: Tensor
+    squares: Tensor
+
+    @classmethod
+    def zero(cls, groups: int, n_species: int, degrees: int, n: int, n_channels: int) -> Self:
+        """Nothing collected yet."""
+        shapes = (
+            (groups, n_species, degrees, n, n),
+            (groups, n_species, n, n_channels),
+            (groups, n_species, n_channels),
+        )
+        return cls(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
+
+    def of_group(self, n: int) -> Self:
+        """Views of the group of the n-th structure."""
+        return type(self)(*(sums[n % len(sums)] for sums in self))
 
 
 class _Affine(NamedTuple):
@@ -401,11 +440,10 @@ class TargetTransform(nn.Module):
         moment = torch.zeros(n_pairs, n_splines, n_channels, dtype=torch.float64)
         n_on = self.onsite_tables.shape[2] * n_species
         # degrees couple only through the constant of L = 0, which rides along as one more feature
-        on_gram = torch.zeros(
-            n_species, self.layout.l_max + 1, n_on + 1, n_on + 1, dtype=torch.float64
+        onsite = _OnsiteSums.zero(
+            min(_GROUPS, len(examples)), n_species, self.layout.l_max + 1, n_on + 1, n_channels
         )
-        on_moment = torch.zeros(n_species, n_on + 1, n_channels, dtype=torch.float64)
-        for example, mu in zip(examples, shifts, strict=True):
+        for n, (example, mu) in enumerate(zip(examples, shifts, strict=True)):
             graph = example.graph
             rest = (example.target.offsite - mu * example.overlap.offsite).double()
             vectors = graph.pair_vectors.double()
@@ -423,9 +461,9 @@ class TargetTransform(nn.Module):
                     if len(rows):
                         gram[pair] += basis[rows].T @ basis[rows]
                         moment[pair] += basis[rows].T @ along[rows]
-            self._collect_onsite(example, mu, on_gram, on_moment)
+            self._collect_onsite(example, mu, onsite.of_group(n))
         self._solve_tables(gram, moment)
-        self._solve_onsite(on_gram, on_moment)
+        self._solve_onsite(onsite)
 
     def _degree_of_coefficient(self) -> NDArray[np.int64]:
         return np.sqrt(self.harmonic_of.numpy()).astype(np.int64)
@@ -463,9 +501,7 @@ class TargetTransform(nn.Module):
         tables = solution[common] + solution[n_splines:].view(n_pairs, n_splines, n_channels)
         self.tables.copy_(tables.view(n_species, n_species, n_splines, n_channels))
 
-    def _collect_onsite(
-        self, example: TrainingExample, mu: float, gram: Tensor, moment: Tensor
-    ) -> None:
+    def _collect_onsite(self, example: TrainingExample, mu: float, sums: _OnsiteSums) -> None:
         graph = example.graph
         values = (example.target.onsite - mu * example.overlap.onsite).double()
         values = values * self.natural
@@ -473,49 +509,46 @@ class TargetTransform(nn.Module):
         constant = torch.zeros(*features.shape[:2], 1, dtype=torch.float64)
         constant[:, 0] = 1.0
         features = torch.cat([features, constant], 2)
-        for species in range(len(gram)):
+        start = self.layout.starts
+        for species in range(len(sums.gram)):
             rows = torch.nonzero(graph.species == species).squeeze(1)
             if not len(rows):
                 continue
-            for L in range(self.layout.l_max + 1):
-                x = features[rows, L * L : (L + 1) ** 2].flatten(0, 1)
-                gram[species, L] += x.T @ x
-            start = self.layout.starts
             first = 0
             for L, entries in enumerate(self.layout.channels):
                 x = features[rows, L * L : (L + 1) ** 2].flatten(0, 1)
                 y = values[rows, start[L] : start[L + 1]].view(-1, len(entries))
-                moment[species, :, first : first + len(entries)] += x.T @ y
+                own = slice(first, first + len(entries))
+                sums.gram[species, L] += x.T @ x
+                sums.moment[species, :, own] += x.T @ y
+                sums.squares[species, own] += y.square().sum(0)
                 first += len(entries)
 
-    def _solve_onsite(self, gram: Tensor, moment: Tensor) -> None:
-        n_species = len(gram)
-        size = gram.shape[-1]
-        diagonal = gram.diagonal(dim1=-2, dim2=-1)[..., :-1].mean(-1)
+    def _solve_onsite(self, sums: _OnsiteSums) -> None:
+        n_species, size = len(self.onsite_constant), sums.gram.shape[-1]
+        shape = self.onsite_tables.shape[1:3]
+        diagonal = sums.gram.sum(0).diagonal(dim1=-2, dim2=-1)[..., :-1].mean(-1)
         for species in range(n_species):
             first = 0
             # in a perfect crystal most degrees have features of rounding size, which must not be
             # blown up to fit targets of that size
             least = _ROUNDING * float(diagonal[species].max())
             for L, entries in enumerate(self.layout.channels):
-                matrix = gram[species, L]
+                own = slice(first, first + len(entries))
+                first += len(entries)
                 scale = max(float(diagonal[species, L]), least)
                 if scale == 0.0:
-                    first += len(entries)
                     continue
-                penalty = 1e-4 * scale * torch.eye(size, dtype=torch.float64)
-                penalty[-1, -1] = 1e-12 * scale + (0.0 if L == 0 else 1.0)
-                solution = torch.linalg.solve(
-                    matrix + penalty, moment[species, :, first : first + len(entries)]
-                )
-                shape = self.onsite_tables.shape[1:3]
-                self.onsite_tables[species, :, :, first : first + len(entries)] = solution[
-                    :-1
-                ].view(*shape, -1)
-                self.onsite_constant[species, first : first + len(entries)] = (
-                    solution[-1] if L == 0 else 0.0
-                )
-                first += len(entries)
+                penalties = []
+                for size_of in _ONSITE_PENALTIES:
+                    penalty = torch.full((size,), size_of * scale, dtype=torch.float64)
+                    penalty[-1] = 1e-12 * scale + (0.0 if L == 0 else 1.0)
+                    penalties.append(penalty)
+                gram, moment = sums.gram[:, species, L], sums.moment[:, species, :, own]
+                best = chosen_penalty(gram, moment, sums.squares[:, species, own], penalties)
+                solution = ridge(gram.sum(0), moment.sum(0), penalties[best])
+                self.onsite_tables[species, :, :, own] = solution[:-1].view(*shape, -1)
+                self.onsite_constant[species, own] = solution[-1] if L == 0 else 0.0
 
     def _fit_scales(self, examples: Sequence[TrainingExample], shifts: NDArray) -> None:
         n_bins = self.histogram.shape[2]
