@@ -80,11 +80,18 @@ def test_free_memory_is_that_of_the_system_or_unknown(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
-@pytest.mark.parametrize("form", ["none", "spinor", "PBC", "xi"])
-def test_what_is_said_is_what_it_takes(form):
-    pytest.importorskip("ase_mlham_hamgnn")
+@pytest.mark.parametrize(
+    ("family", "form"),
+    [
+        *(("hamgnn", form) for form in ("none", "spinor", "PBC", "xi")),
+        ("deeph2", "none"),
+        ("lcnet", "none"),
+    ],
+)
+def test_what_is_said_is_what_it_takes(family, form):
+    pytest.importorskip(f"ase_mlham_{family}")
     done = subprocess.run(
-        [sys.executable, BENCHMARK, "--child", json.dumps(["hamgnn", "small", 216, form])],
+        [sys.executable, BENCHMARK, "--child", json.dumps([family, "small", 216, form])],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -17,7 +17,7 @@ from ase_mlham.errors import ModelError
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import IrrepLayout
-from ase_mlham.learning.nn.chunks import evaluated, in_portions, rows_at_once
+from ase_mlham.learning.nn.chunks import in_portions, rows_at_once
 from ase_mlham.learning.nn.features import Channels, IrrepLinear, parity_signs
 from ase_mlham.learning.nn.frames import EdgeFrames, Frames
 from ase_mlham.learning.nn.moments import MomentEmbedding
@@ -258,8 +258,8 @@ class DeepH2(nn.Module):
             recompute=self.training and self.recompute,
         ):
             i = graph.message_i[part]
-            values = values.index_add(0, i, value.to(x.dtype))
-            weights = weights.index_add(0, i, weight.to(x.dtype))
+            values.index_add_(0, i, value.to(x.dtype))
+            weights.index_add_(0, i, weight.to(x.dtype))
         return attention.update(Received(values, weights))
 
     def _messages(
@@ -298,7 +298,8 @@ class DeepH2(nn.Module):
         turned = None
         if self.training:
             turned = torch.rand(len(rows), device=rows.device) < 0.5
-        found = evaluated(
+        out = onsite.new_zeros(graph.n_pairs, onsite.shape[1])
+        for part, values in in_portions(
             self._pairs,
             len(rows),
             self._step(len(rows)),
@@ -309,9 +310,9 @@ class DeepH2(nn.Module):
             graph,
             None if precomputed is None else precomputed["pair_frames"],
             recompute=self.training and self.recompute,
-        )
-        offsite = found.new_zeros(graph.n_pairs, found.shape[1]).index_copy(0, rows, found)
-        return Coefficients(onsite, offsite)
+        ):
+            out.index_copy_(0, rows[part], values.to(out.dtype))
+        return Coefficients(onsite, out)
 
     def _pairs(
         self,

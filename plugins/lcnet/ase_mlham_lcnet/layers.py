@@ -13,9 +13,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ase_mlham.learning.nn.chunks import evaluated, in_portions
 from ase_mlham_lcnet.config import LCNetConfig
 
-__all__ = ["Bonds", "Edges", "GaussianBasis", "LocalNetwork", "NeighbourSentence", "PairLinear"]
+__all__ = [
+    "Bonds",
+    "Edges",
+    "GaussianBasis",
+    "LocalNetwork",
+    "NeighbourSentence",
+    "PairLinear",
+    "Portion",
+]
 
 AtomShares = tuple[Tensor, Tensor]
 """What atoms contribute to a `PairLinear` as first and as second atom."""
@@ -44,6 +53,21 @@ class Edges(NamedTuple):
     rows: Tensor
     species: Tensor
     moments: Tensor | None
+
+
+class Portion(NamedTuple):
+    """How edges are evaluated, see `learning.nn.chunks.in_portions`.
+
+    Attributes
+    ----------
+    step : int
+        Edges at once.
+    recompute : bool
+        Again on the way back.
+    """
+
+    step: int
+    recompute: bool
 
 
 class Bonds(NamedTuple):
@@ -200,7 +224,9 @@ class Interaction(nn.Module):
         self.first = PairLinear(node, edge + 2 * local, edge)
         self.second = _linear(edge, edge, gain=1.5)
 
-    def nodes(self, v: Tensor, e: Tensor, s: Tensor, edges: Bonds, envelope: Tensor) -> Tensor:
+    def nodes(
+        self, v: Tensor, e: Tensor, s: Tensor, bonds: Bonds, envelope: Tensor, portion: Portion
+    ) -> Tensor:
         """New features of atoms from messages in both directions of each edge.
 
         Parameters
@@ -209,31 +235,65 @@ class Interaction(nn.Module):
             Features of atoms and edges.
         s : (n, 2, local)
             Local features, the anchor's first.
-        edges : Bonds
+        bonds : Bonds
             Ends.
         envelope : (n,)
             One for near atoms, zero at the end of the range.
+        portion : Portion
+            Of the edges.
         """
-        atoms = self.attention.of_atoms(v)
-        receiver, sender = torch.cat([edges.a, edges.b]), torch.cat([edges.b, edges.a])
-        both = torch.cat([e, e]), torch.cat([s, s.flip(1)]).flatten(1)
-        hidden = self.attention(atoms, receiver, sender, torch.cat(both, 1))
-        score = self.score(nn.functional.leaky_relu(hidden)).squeeze(1).to(v.dtype)
+        score = evaluated(
+            self._scores,
+            len(e),
+            portion.step,
+            *(self.attention.of_atoms(v), e, s, bonds),
+            recompute=portion.recompute,
+        ).to(v.dtype)
+        receiver, near = torch.stack([bonds.a, bonds.b], 1), envelope[:, None]
         top = torch.full_like(v[:, 0], -torch.inf)
-        top = top.scatter_reduce(0, receiver, score.detach(), "amax")
-        near = torch.cat([envelope, envelope])
-        weight = near * torch.exp(score - top.index_select(0, receiver))
-        total = torch.zeros_like(v[:, 0]).index_add(0, receiver, weight)
+        top = top.scatter_reduce(0, receiver.flatten(), score.detach().flatten(), "amax")
+        weight = near * torch.exp(score - top[receiver])
+        total = torch.zeros_like(v[:, 0]).index_add(0, receiver.flatten(), weight.flatten())
         total = total.clamp(min=torch.finfo(v.dtype).tiny)
         # the envelope once more: without it the last neighbour to leave would keep its full share
-        alpha = near * weight / total.index_select(0, receiver)
-        sent = self.value(v).index_select(0, sender) * alpha[:, None]
-        return v.index_add(0, receiver, sent.to(v.dtype))
+        alpha = near * weight / total[receiver]
+        received, value = torch.zeros_like(v), self.value(v)
+        for part, (to_a, to_b) in in_portions(
+            self._sent, len(e), portion.step, value, bonds, alpha, recompute=portion.recompute
+        ):
+            received.index_add_(0, bonds.a[part], to_a.to(v.dtype))
+            received.index_add_(0, bonds.b[part], to_b.to(v.dtype))
+        return v + received
+
+    def _scores(self, part: slice, atoms: AtomShares, e: Tensor, s: Tensor, bonds: Bonds) -> Tensor:
+        """Logits of some edges, (n, 2): of what the first atom receives, and the second."""
+        a, b, local = bonds.a[part], bonds.b[part], s[part]
+        hidden = [
+            self.attention(atoms, *ends, torch.cat([e[part], seen.flatten(1)], 1))
+            for ends, seen in (((a, b), local), ((b, a), local.flip(1)))
+        ]
+        return torch.cat([self.score(nn.functional.leaky_relu(h)) for h in hidden], 1)
+
+    def _sent(
+        self, part: slice, value: Tensor, bonds: Bonds, alpha: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What the atoms of some edges receive along them, (n, node) each."""
+        share, (a, b) = alpha[part], (bonds.a[part], bonds.b[part])
+        return (
+            value.index_select(0, b) * share[:, :1],
+            value.index_select(0, a) * share[:, 1:],
+        )
 
     def edges(self, atoms: AtomShares, a: Tensor, b: Tensor, e: Tensor, s: Tensor) -> Tensor:
         """New features of edges; `atoms` are `first.of_atoms` of the new features of atoms."""
         hidden = self.first(atoms, a, b, torch.cat([e, s], 1))
         return self.second(nn.functional.hardswish(hidden))
+
+    def some_edges(
+        self, part: slice, atoms: AtomShares, e: Tensor, s: Tensor, bonds: Bonds
+    ) -> Tensor:
+        """New features of some of the edges along which messages go."""
+        return self.edges(atoms, bonds.a[part], bonds.b[part], e[part], s[part].flatten(1))
 
 
 class LocalNetwork(nn.Module):
@@ -296,15 +356,23 @@ class LocalNetwork(nn.Module):
         seen = torch.stack([number, square / (1.0 + square)], 1)
         return v + self.moment_of_atom(seen).to(v.dtype)
 
-    def messages(self, v: Tensor, s: Tensor, edges: Bonds, envelope: Tensor) -> list[AtomShares]:
+    def messages(
+        self, v: Tensor, s: Tensor, bonds: Bonds, envelope: Tensor, portion: Portion
+    ) -> list[AtomShares]:
         """What atoms contribute to pairs after each layer, and to the output."""
-        e = self.radial(edges.distance)
-        flat, shares = s.flatten(1), []
+        e = self.radial(bonds.distance)
+        shares = []
         for n, layer in enumerate(self.layers):
-            v = layer.nodes(v, e, s, edges, envelope)
+            v = layer.nodes(v, e, s, bonds, envelope, portion)
             shares.append(layer.first.of_atoms(v))
             if n + 1 < len(self.layers):
-                e = layer.edges(shares[-1], edges.a, edges.b, e, flat)
+                e = evaluated(
+                    layer.some_edges,
+                    len(e),
+                    portion.step,
+                    *(shares[-1], e, s, bonds),
+                    recompute=portion.recompute,
+                )
         return [*shares, self.output_first.of_atoms(v)]
 
     def pairs(

@@ -31,7 +31,7 @@ from ase_mlham.learning.nn.chunks import in_portions, rows_at_once
 from ase_mlham.learning.nn.radial import cosine_cutoff
 from ase_mlham.learning.nn.wigner import WignerMatrices
 from ase_mlham_lcnet.config import LCNetConfig
-from ase_mlham_lcnet.layers import AtomShares, Bonds, Edges, LocalNetwork
+from ase_mlham_lcnet.layers import AtomShares, Bonds, Edges, LocalNetwork, Portion
 from ase_mlham_lcnet.local_coordinates import atom_frames, pair_frames
 from ase_mlham_lcnet.neighbours import TIE, NeighbourTable, neighbour_table
 from ase_mlham_lcnet.triangles import Triangles
@@ -296,7 +296,7 @@ class LCNet(nn.Module):
         graph: HamiltonianGraph,
         rows: Tensor,
         known: _Surroundings | dict[str, Tensor],
-        step: int,
+        portion: Portion,
     ) -> list[list[list[AtomShares]]]:
         """Message passing: what atoms contribute to pairs, for each image and network.
 
@@ -308,11 +308,15 @@ class LCNet(nn.Module):
             `_bonds`.
         known : _Surroundings or dict
             What geometry is made of, or the geometry of these edges.
-        step : int
-            Edges whose neighbours are looked at at once.
+        portion : Portion
+            Of the edges.
         """
         portions = in_portions(
-            self._message_portion, len(rows), step, graph, rows, known, recompute=self.recompute
+            self._message_portion,
+            len(rows),
+            portion.step,
+            *(graph, rows, known),
+            recompute=portion.recompute,
         )
         found = [values for _, values in portions]
         if not found:
@@ -324,7 +328,9 @@ class LCNet(nn.Module):
         n = len(self.networks)
         return [
             [
-                network.messages(network.atoms(graph.species, graph.moments), s, bonds, envelope)
+                network.messages(
+                    network.atoms(graph.species, graph.moments), s, bonds, envelope, portion
+                )
                 for network, s in zip(self.networks, local[image : image + n], strict=True)
             ]
             for image in range(0, len(local), n)
@@ -349,11 +355,8 @@ class LCNet(nn.Module):
         n_messages, n_networks = len(graph.message_i), len(self.networks)
         # the table of neighbours holds two integers and four numbers for each of them
         atoms = graph.n_atoms * config.neighbours * width + n_messages * 8
-        # local features of both ends for every network, and portions of them beside the whole; then
-        # what attention makes of them in both directions, one network after another
-        local = 2 * config.local * n_networks * len(self._images())
-        attention = 2 * (2 * (config.edge + 2 * config.local) + 3 * config.node)
-        bonds = n_messages / 2 * (local + max(local, attention))
+        # local features of both ends for every network, in portions and, beside these, whole
+        bonds = n_messages / 2 * 2 * 2 * config.local * n_networks * len(self._images())
         # neighbours of both ends before and after they are turned, windows of them, filters
         sentence = self.upper.sentence
         filters = len(config.windows) * config.filters
@@ -409,7 +412,7 @@ class LCNet(nn.Module):
         step = rows_at_once(self.config.chunk, _CACHED_EDGES, vectors.device)
         if whole and not self.recompute:
             step = max(len(near), len(bonds))
-        shares = self._shares(graph, bonds, messages, step)
+        shares = self._shares(graph, bonds, messages, Portion(step, self.recompute))
         onsite = self._onsite(graph, atoms, shares)
         portions = in_portions(
             self._pair_portion,
