@@ -15,10 +15,10 @@ from importlib import metadata
 from pathlib import Path
 
 from ase_mlham import __version__
-from ase_mlham.cli.machine import available_memory, cores, size, total_memory
 from ase_mlham.cli.output import table
 from ase_mlham.errors import PluginError
 from ase_mlham.hooks import load, plugins, registered
+from ase_mlham.machine import available_memory, cores, size, total_memory
 
 __all__ = ["add_arguments", "run"]
 

@@ -111,8 +111,8 @@ def describe_images(images: list[Atoms]) -> dict[str, Any]:
 
 def describe_system(system: LCAOSystem) -> dict[str, Any]:
     """A system."""
-    from ase_mlham.cli.machine import size
     from ase_mlham.core import SpinKind
+    from ase_mlham.machine import size
 
     n = system.n_orbitals * (2 if system.spin is SpinKind.SPINOR else 1)
     return {

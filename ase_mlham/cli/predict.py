@@ -30,8 +30,8 @@ Every other command reads the file that is written: mlham bands H.h5
 
 def run(options: argparse.Namespace) -> int:
     """Predict, write, say what was written."""
-    from ase_mlham.cli.machine import size
     from ase_mlham.formats import write_system
+    from ase_mlham.machine import size
 
     target = check_target(options.output, overwrite=options.force)
     system = open_system(options, force_model=True)

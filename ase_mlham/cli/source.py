@@ -7,7 +7,6 @@ that a DFT output never waits for a neural network library.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import warnings
 from pathlib import Path
@@ -39,9 +38,6 @@ MODEL_SUFFIX = ".mlham"
 
 LARGE = 200
 """Atoms from which on the cost of a prediction is said before it starts."""
-
-PEAK_BYTES = 60
-"""For each number of H at the peak of a prediction: H, S and what they are made from."""
 
 SECONDS_PER_ATOM = 0.03
 """Of one core: between 0.01 for small networks and 0.2 for the largest published ones."""
@@ -296,18 +292,11 @@ def _announce(atoms: Atoms, model: Any) -> None:
     """Say what a large prediction will take."""
     if len(atoms) < LARGE:
         return
-    from ase_mlham.cli.machine import available_memory, size
-    from ase_mlham.core import Structure
-    from ase_mlham.core.system import basis_pattern
+    from ase_mlham.machine import available_memory, size
 
-    pattern = basis_pattern(Structure.from_atoms(atoms), model.basis)
-    numbers = sum(
-        group.n_blocks * math.prod(pattern.block_shape(group)) for group in pattern.groups
-    )
-    free = available_memory()
+    needs, free = model.memory_needs(atoms), available_memory()
     sys.stderr.write(
-        f"mlham: predicting {len(atoms)} atoms, {pattern.n_blocks} blocks: about "
-        f"{size(PEAK_BYTES * numbers)} of memory"
+        f"mlham: predicting {len(atoms)} atoms: about {size(needs.peak)} of memory"
         + ("" if free is None else f", {size(free)} are free")
         + f"; some {max(1, round(SECONDS_PER_ATOM * len(atoms)))} s on one core\n"
     )

@@ -1,4 +1,4 @@
-"""How much memory a prediction will need, and how much there is.
+"""How much memory a prediction will need.
 
 What stands in memory at once is known beforehand: the output of the network in single precision,
 H and S in double precision, and what a network itself needs for its atoms and one portion of their
@@ -7,8 +7,6 @@ edges, which the network says (`memory_bytes`).
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import nn
@@ -17,7 +15,7 @@ from ase_mlham.core import BlockPattern
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import BlockLayout
 
-__all__ = ["Needs", "free_bytes", "network_bytes", "prediction_needs"]
+__all__ = ["Needs", "network_bytes", "prediction_needs"]
 
 _PORTION = 2048 * 8 * 4
 """Blocks that are converted at once, in four copies of double precision."""
@@ -86,33 +84,3 @@ def prediction_needs(
         # in double precision, on the way to those of B in five copies
         stages.append(output + (2 + 3 + 4) * overlap + 5 * 8 * coefficients)
     return Needs(max(stages), hamiltonian + overlap)
-
-
-def free_bytes() -> float | None:
-    """Memory that this process may still take; None where the system does not say."""
-    found = [_available(), _left_of_limit()]
-    known = [value for value in found if value is not None]
-    return min(known) if known else None
-
-
-def _available() -> float | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024.0 * next(int(e.split()[1]) for e in lines if e.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        pass
-    try:
-        return float(os.sysconf("SC_AVPHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _left_of_limit() -> float | None:
-    """Of a container."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit = (folder / "memory.max").read_text().strip()
-        used = (folder / "memory.current").read_text().strip()
-        return None if limit == "max" else max(0.0, float(limit) - float(used))
-    except (OSError, ValueError):
-        return None

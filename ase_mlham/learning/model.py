@@ -35,6 +35,7 @@ from ase_mlham.errors import DomainError, InputError, ModelError
 from ase_mlham.learning.configuration import make_config
 from ase_mlham.learning.domain import Domain, DomainWarning, OnUnknown
 from ase_mlham.learning.model_file import ModelFile, card_of, read_card
+from ase_mlham.machine import available_memory
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from ase_mlham.learning.family import Coefficients
     from ase_mlham.learning.graph import HamiltonianGraph
     from ase_mlham.learning.layout import BlockLayout
+    from ase_mlham.learning.memory import Needs
     from ase_mlham.learning.spin_form import SpinForm
     from ase_mlham.learning.targets import TargetTransform
 
@@ -225,17 +227,44 @@ class HamiltonianModel:
                 f"model {self.name!r} is collinear: moments must lie along z, one number an atom"
             )
 
-    def _say_what_it_needs(self, graph: HamiltonianGraph, pattern: BlockPattern) -> None:
-        """Memory, and time as far as earlier predictions tell, before a large prediction."""
-        from ase_mlham.learning.memory import free_bytes, network_bytes, prediction_needs
+    def memory_needs(self, structure: Structure | Atoms) -> Needs:
+        """Memory that a prediction will take besides what is in use, known before it is made.
 
-        needs = prediction_needs(
+        Parameters
+        ----------
+        structure : Structure or ase.Atoms
+            What would be predicted.
+
+        Returns
+        -------
+        Needs
+            Bytes at the peak, and of the result.
+
+        Raises
+        ------
+        DomainError
+            An element is unknown to the model.
+        """
+        if not isinstance(structure, Structure):
+            structure = Structure.from_atoms(structure)
+        self.file.domain.check_elements(structure)
+        pattern = basis_pattern(structure, self.basis)
+        return self._needs(self._graph(structure, pattern), pattern)
+
+    def _needs(self, graph: HamiltonianGraph, pattern: BlockPattern) -> Needs:
+        from ase_mlham.learning.memory import network_bytes, prediction_needs
+
+        return prediction_needs(
             self.layout,
             pattern,
             network_bytes(self.network, graph),
             momentum=self.transform.strength is not None,
             item=self._dtype.itemsize,
         )
+
+    def _say_what_it_needs(self, graph: HamiltonianGraph, pattern: BlockPattern) -> None:
+        """Memory, and time as far as earlier predictions tell, before a large prediction."""
+        needs = self._needs(graph, pattern)
         if needs.peak > _SAY_ABOVE:
             _log.log(
                 logging.WARNING if needs.peak > _WARN_ABOVE else logging.INFO,
@@ -246,7 +275,7 @@ class HamiltonianModel:
                 1e-9 * needs.result,
                 f", about {self._pace * pattern.n_blocks:.0f} s" if self._pace else "",
             )
-        free = free_bytes()
+        free = available_memory()
         if free is not None and needs.peak > free:
             _log.warning(
                 "predicting %d atoms needs about %.1f GB of memory, and %.1f GB are free: the "

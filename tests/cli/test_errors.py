@@ -262,7 +262,7 @@ def unknown_solver(toy, **_):
 def too_large(toy, monkeypatch, **_):
     from ase_mlham.electronic.solvers import cost
 
-    monkeypatch.setattr(cost, "available_memory", lambda: 1000.0)
+    monkeypatch.setattr(cost, "total_memory", lambda: 1000)
     return ["gap", native_file(toy)]
 
 

@@ -48,7 +48,7 @@ def test_bands_of_a_part_are_the_lowest(honeycomb) -> None:
 
 
 def test_what_does_not_fit_is_refused_with_its_size(monkeypatch) -> None:
-    monkeypatch.setattr(costs, "available_memory", lambda: 2.0**30)
+    monkeypatch.setattr(costs, "total_memory", lambda: 2**30)
     assert threads_that_fit(dense_cost(1000, 1, vectors=True)) >= 1
     with pytest.raises(SolverError, match=r"22464 orbitals need 45 GiB.*machine has 1 GiB"):
         threads_that_fit(dense_cost(22464, 1, vectors=True))

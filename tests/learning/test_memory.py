@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from ase_mlham import hooks
 from ase_mlham.core import SpinKind
 from ase_mlham.learning import memory
+from ase_mlham.learning import model as learned
 from ase_mlham.learning.domain import DomainWarning
 from ase_mlham.learning.layout import BlockLayout
 from ase_mlham.learning.model import HamiltonianModel
@@ -49,10 +51,21 @@ def test_h_and_s_are_counted_to_the_byte(systems, spin, factor):
     )
 
 
+def test_a_model_can_be_asked(model, systems):
+    structure = systems[1].structure
+    needs = model.memory_needs(structure)
+    assert model.memory_needs(structure.to_atoms()) == needs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DomainWarning)
+        system = model.predict(structure, on_unknown="warn")
+    matrices = (system.hamiltonian, system.overlap)
+    assert needs.result == sum(array.nbytes for matrix in matrices for array in matrix.values)
+
+
 @pytest.mark.filterwarnings("ignore", category=DomainWarning)
 def test_too_little_memory_is_said_before_the_network_is_asked(model, systems, monkeypatch, caplog):
     structure = systems[1].structure
-    monkeypatch.setattr(memory, "free_bytes", lambda: 1000.0)
+    monkeypatch.setattr(learned, "available_memory", lambda: 1000)
     asked = []
     monkeypatch.setattr(model.network, "forward", lambda *_: asked.append(caplog.text) or 1 / 0)
     with (
@@ -64,18 +77,10 @@ def test_too_little_memory_is_said_before_the_network_is_asked(model, systems, m
     assert "of memory, and 0.0 GB are free" in asked[0]
     caplog.clear()
     for silent in (None, 1e15):
-        monkeypatch.setattr(memory, "free_bytes", lambda silent=silent: silent)
+        monkeypatch.setattr(learned, "available_memory", lambda silent=silent: silent)
         with pytest.raises(ZeroDivisionError):
             model.predict(structure, on_unknown="warn")
     assert "GB" not in caplog.text
-
-
-def test_free_memory_is_that_of_the_system_or_unknown(monkeypatch):
-    free = memory.free_bytes()
-    assert free is None or 1e6 < free < 1e14
-    monkeypatch.setattr(memory, "Path", lambda name: Path("/there/is/nothing"))
-    monkeypatch.delattr(os, "sysconf")
-    assert memory.free_bytes() is None
 
 
 @pytest.mark.slow

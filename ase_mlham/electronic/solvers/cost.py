@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 
 from ase_mlham.errors import SolverError
+from ase_mlham.machine import total_memory
 
 __all__ = [
     "Cost",
-    "available_memory",
     "dense_cost",
     "sparse_cost",
     "tell",
@@ -19,6 +18,9 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+_UNKNOWN_MEMORY = 8 * 2**30
+"""What a machine is taken to have that does not tell."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,6 @@ def sparse_cost(size: int, n_kpts: int, n_states: int) -> Cost:
     return Cost(size, n_kpts, 2 * 16.0 * size**2, (factor + solves) * n_kpts)
 
 
-def available_memory() -> float:
-    """Bytes of physical memory."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return 8.0 * 2**30
-
-
 def threads_worth(seconds: float) -> int:
     """Threads worth starting: one for each tenth of a second of work."""
     return max(1, int(seconds / 0.1))
@@ -98,7 +92,7 @@ def threads_that_fit(cost: Cost) -> int:
     SolverError
         Not even one does: it needs more than 80 % of the machine's memory.
     """
-    memory = available_memory()
+    memory = total_memory() or _UNKNOWN_MEMORY
     fit = int(0.8 * memory / cost.memory)
     if fit < 1:
         raise SolverError(
