@@ -24,6 +24,7 @@ from ase_mlham.learning.losses import LossConfig
 from ase_mlham.learning.spin_form import SpinForm
 from ase_mlham.learning.targets import TargetConfig
 from ase_mlham.learning.training_options import TrainingConfig
+from ase_mlham.progress import track
 
 if TYPE_CHECKING:
     from ase_mlham.learning.dataset import ReferenceData
@@ -556,7 +557,9 @@ def _metrics(
     model = HamiltonianModel(contents, config.training.device)
     evaluation = evaluate(
         model,
-        [(data.name(n), data.system(n)) for n in parts[part]],
+        track(
+            ((data.name(n), data.system(n)) for n in parts[part]), len(parts[part]), "structures"
+        ),
         kpts=config.card.kpts,
         bands=config.card.evaluate_bands,
     )

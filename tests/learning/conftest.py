@@ -62,3 +62,28 @@ def systems():
 def make_system():
     """The function that makes one."""
     return synthetic_system
+
+
+class _Killed(Exception):  # noqa: N818 - not an error
+    """The end of a process."""
+
+
+@pytest.fixture
+def train_until_killed():
+    """Trains as `learning.training.train`, and dies in a call of the network, mid-epoch."""
+    from ase_mlham.learning.training import train
+
+    def run(calls, network, *arguments, **options):
+        forward, made = network.forward, [0]
+
+        def dying(*inputs):
+            made[0] += 1
+            if made[0] > calls:
+                raise _Killed
+            return forward(*inputs)
+
+        network.forward = dying
+        with pytest.raises(_Killed):
+            train(network, *arguments, **options)
+
+    return run

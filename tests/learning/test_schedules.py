@@ -91,7 +91,9 @@ def test_training_ends_where_the_smallest_rate_helps_no_more(prepared, tmp_path,
     assert (again.stopped, again.steps) == ("no improvement", result.steps)
 
 
-def test_resumed_plateau_equals_an_uninterrupted_one_bit_for_bit(prepared, tmp_path):
+def test_resumed_plateau_equals_an_uninterrupted_one_bit_for_bit(
+    prepared, tmp_path, train_until_killed
+):
     config = options(
         epochs=12,
         optimiser="adamw",
@@ -104,22 +106,7 @@ def test_resumed_plateau_equals_an_uninterrupted_one_bit_for_bit(prepared, tmp_p
     )
     whole = train(fresh(prepared), *prepared, config=config, folder=tmp_path / "whole")
     assert len(set(rates(tmp_path / "whole"))) > 2
-
-    class Killed(Exception):  # noqa: N818 - not an error
-        pass
-
-    network = fresh(prepared)
-    forward, calls = network.forward, [0]
-
-    def dying(*arguments):
-        calls[0] += 1
-        if calls[0] > 30:
-            raise Killed
-        return forward(*arguments)
-
-    network.forward = dying
-    with pytest.raises(Killed):
-        train(network, *prepared, config=config, folder=tmp_path / "parts")
+    train_until_killed(30, fresh(prepared), *prepared, config=config, folder=tmp_path / "parts")
     torch.manual_seed(987)
     np.random.seed(5)  # noqa: NPY002 - the global state must not matter
     resumed = train(

@@ -74,26 +74,11 @@ def test_it_learns(prepared, tmp_path):
     assert (result.epochs, result.steps) == (25, 150)
 
 
-def test_resumed_run_equals_uninterrupted_one_bit_for_bit(prepared, tmp_path):
+def test_resumed_run_equals_uninterrupted_one_bit_for_bit(prepared, tmp_path, train_until_killed):
     whole = run(prepared, tmp_path / "whole", 6)
-
-    class Killed(Exception):  # noqa: N818 - not an error
-        pass
-
     config = TrainingConfig(epochs=6, log_every=4, warmup_steps=5, threads=1, device="cpu")
-    network = fresh(prepared)
-    forward, calls = network.forward, [0]
-
-    def dying(*arguments):
-        calls[0] += 1
-        if calls[0] > 20:
-            raise Killed
-        return forward(*arguments)
-
-    network.forward = dying
-    # dies in the fourth epoch of six steps, without any chance to tidy up
-    with pytest.raises(Killed):
-        train(network, *prepared, config=config, folder=tmp_path / "parts")
+    # in the fourth epoch of six steps
+    train_until_killed(20, fresh(prepared), *prepared, config=config, folder=tmp_path / "parts")
     torch.manual_seed(987)
     np.random.seed(5)  # noqa: NPY002 - the global state must not matter
     resumed = train(

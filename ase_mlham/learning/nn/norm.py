@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ase_mlham.learning.nn.features import Channels
+from ase_mlham.learning.nn.features import Channels, joined
 
 __all__ = ["IrrepNorm", "frame_norm"]
 
@@ -39,17 +39,13 @@ class IrrepNorm(nn.Module):
         share = 1.0 / (len(lengths) * lengths.clamp(min=1).double())
         share = share.repeat_interleave(lengths)
         self.register_buffer("share", share, persistent=False)
-        column: list[int] = []
-        first = 0
-        for l, n in enumerate(channels.totals):
-            column += list(range(first, first + n)) * (2 * l + 1)
-            first += n
-        self.register_buffer("column", torch.tensor(column), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as the input, [n, size]."""
         mean = x.square() @ self.share.to(x.dtype)
-        return x * torch.rsqrt(mean + _FLOOR)[:, None] * self.weight.index_select(0, self.column)
+        factors = self.weight.split(self.channels.totals)
+        scaled = self.channels.degrees(x * torch.rsqrt(mean + _FLOOR)[:, None])
+        return joined(a * b for a, b in zip(scaled, factors, strict=True))
 
 
 def frame_norm(parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
