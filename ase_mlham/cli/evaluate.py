@@ -187,7 +187,7 @@ def show(evaluations: Sequence[Evaluation]) -> None:
     else:
         print(f"{first.model}: errors in meV")
     header = ["file", "atoms"]
-    for quantity in ("H MAE", "occupied bands MAE", "gap error", "reservations"):
+    for quantity in ("H MAE", "occupied bands MAE", "gap error"):
         header += [
             f"{quantity} {n}" if several else quantity for n in range(1, len(evaluations) + 1)
         ]
@@ -201,11 +201,26 @@ def show(evaluations: Sequence[Evaluation]) -> None:
                 *(round(entry.matrix.overall.mae, 3) for entry in entries),
                 *("-" if b is None else round(1e3 * b.occupied.mean, 2) for b in bands),
                 *("-" if b is None else round(1e3 * b.gap_error, 2) for b in bands),
-                *("; ".join(entry.warnings) or "-" for entry in entries),
             ]
         )
     print(table(header, rows) + "\n")
+    for line in _reservations(evaluations):
+        print(line)
     summaries = [evaluation.summary() for evaluation in evaluations]
     for name in dict.fromkeys(name for summary in summaries for name in summary):
         cells = (f"{s[name]:10.3f}" if name in s else f"{'-':>10s}" for s in summaries)
         print(f"{name:<28s}" + "".join(cells))
+
+
+def _reservations(evaluations: Sequence[Evaluation]) -> list[str]:
+    """What models say of single structures, and an empty line behind it."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for n, evaluation in enumerate(evaluations, 1):
+        for entry in evaluation.structures:
+            for text in entry.warnings:
+                found.setdefault((entry.name, text), []).append(n)
+    lines = []
+    for (name, text), models in found.items():
+        whose = "" if len(models) == len(evaluations) else f" (model {', '.join(map(str, models))})"
+        lines.append(f"{name}: {text}{whose}")
+    return [*lines, ""] if lines else []

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "StructureErrors", "evaluate", "evaluate_models"]
 
+_SAME_ORBITALS = 1e-3
+"""Difference of overlaps up to which orbitals are the same: codes tabulate them to 1e-5 or better,
+and other orbitals with the same names differ by 0.1."""
+
 
 def evaluate(
     model: HamiltonianModel,
@@ -238,6 +242,15 @@ def _compare_matrices(
     if predicted.orbital_labels() != reference.orbital_labels():
         raise DomainError(f"{where}: its orbitals are not those of the model")
     aligned = onto_basis(reference, predicted.basis)
+    pattern = predicted.overlap.pattern.union(aligned.overlap.pattern)
+    difference = predicted.overlap.on_pattern(pattern) - aligned.overlap.on_pattern(pattern)
+    largest = max(float(abs(array).max()) for array in difference.values)
+    if largest > _SAME_ORBITALS:
+        raise DomainError(
+            f"{where}: its orbitals have other shapes than those of the model (their overlaps "
+            f"differ by up to {largest:.2g}), and H in other orbitals cannot be compared; give "
+            "references in the basis that the model was trained in"
+        )
     matrix = matrix_errors(
         predicted.hamiltonian,
         aligned.hamiltonian,
@@ -246,9 +259,7 @@ def _compare_matrices(
         predicted.basis,
         histograms=histograms,
     )
-    pattern = predicted.overlap.pattern.union(aligned.overlap.pattern)
-    difference = predicted.overlap.on_pattern(pattern) - aligned.overlap.on_pattern(pattern)
-    return matrix, max(float(abs(array).max()) for array in difference.values)
+    return matrix, largest
 
 
 def _compare_energies(

@@ -338,6 +338,13 @@ def other_spin(model_file, toy, **_):
 
 
 @case
+def other_shapes(model_file, toy, **_):
+    system = toy.predict(bulk("Si", a=5.43))
+    write_system(system.replace(overlap=0.9 * system.overlap), "silicon.h5")
+    return ["evaluate", model_file, "silicon.h5"]
+
+
+@case
 def other_basis(model_file, toy, **_):
     atoms = bulk("Si", a=5.43)
     system = toy.predict(atoms)
