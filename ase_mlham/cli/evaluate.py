@@ -50,6 +50,12 @@ is a model; so is the name of an installed one, unless there is a file or folder
     parser.add_argument(
         "-k", "--kpts", metavar="N,N,N", help="mesh for the bands, or points per 1/Å (default: 2)"
     )
+    parser.add_argument(
+        "--overlap-floor",
+        type=float,
+        metavar="S",
+        help="solve the predictions as `mlham bands --overlap-floor S` does",
+    )
     parser.add_argument("--no-bands", action="store_true", help="matrices only")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
     parser.add_argument("--json", metavar="FILE", help="write all errors as JSON ('-': print it)")
@@ -79,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
         names=labels(names, models),
         kpts=kpts,
         bands=not options.no_bands,
+        overlap_floor=options.overlap_floor,
     )
     if options.json:
         contents = [evaluation.to_dict() for evaluation in evaluations]
@@ -173,6 +180,10 @@ def write_report(
     about = {"data": ", ".join(data)}
     if not options.no_bands:
         about["mesh for bands"] = mesh
+        if options.overlap_floor is not None:
+            about["predictions solved with"] = (
+                f"overlap eigenvalues of {options.overlap_floor:g} and above"
+            )
     write_report(options.report, evaluations, about)
 
 

@@ -50,6 +50,7 @@ def evaluate(
     kpts: Any = 2.0,
     bands: bool = True,
     max_orbitals: int = 2000,
+    overlap_floor: float | None = None,
     on_unknown: OnUnknown = "warn",
 ) -> Evaluation:
     """Compare predictions of a model with known Hamiltonians.
@@ -66,6 +67,9 @@ def evaluate(
         Compare eigenvalues.
     max_orbitals : int
         Eigenvalues of larger systems are left out.
+    overlap_floor : float, optional
+        As for `electronic.eigenstates`, for the predictions alone: errors are then against the
+        reference's own bands, and what the floor takes away is among them.
     on_unknown : "error" or "warn"
         As for `HamiltonianModel.predict`; what the model says is kept with the result.
 
@@ -82,6 +86,7 @@ def evaluate(
         kpts=kpts,
         bands=bands,
         max_orbitals=max_orbitals,
+        overlap_floor=overlap_floor,
         on_unknown=on_unknown,
     )[0]
 
@@ -94,6 +99,7 @@ def evaluate_models(
     kpts: Any = 2.0,
     bands: bool = True,
     max_orbitals: int = 2000,
+    overlap_floor: float | None = None,
     on_unknown: OnUnknown = "warn",
 ) -> tuple[Evaluation, ...]:
     """Compare predictions of several models with the same known Hamiltonians.
@@ -102,7 +108,7 @@ def evaluate_models(
     ----------
     models : sequence of HamiltonianModel
         All see every structure.
-    systems, kpts, bands, max_orbitals, on_unknown
+    systems, kpts, bands, max_orbitals, overlap_floor, on_unknown
         As for `evaluate`. Each reference is read and solved once.
     names : sequence of str, optional
         What the models are called in the results; by default their names and versions.
@@ -133,7 +139,9 @@ def evaluate_models(
         reference = _Reference(name, system, kpts if bands else None, max_orbitals)
         for label, model, errors, counts in zip(called, models, found, histograms, strict=True):
             where = name if len(models) == 1 else f"{name}, model {label}"
-            errors.append(_one_structure(model, reference, counts, on_unknown, where))
+            errors.append(
+                _one_structure(model, reference, counts, overlap_floor, on_unknown, where)
+            )
     if not found[0]:
         raise InputError("there is no structure to evaluate on; give systems with Hamiltonians")
     return tuple(
@@ -175,6 +183,7 @@ def _one_structure(
     model: HamiltonianModel,
     known: _Reference,
     histograms: ElementHistograms,
+    overlap_floor: float | None,
     on_unknown: OnUnknown,
     where: str,
 ) -> StructureErrors:
@@ -186,7 +195,7 @@ def _one_structure(
     states = known.states(reference)
     bands = energies = collapse = None
     if states is not None:
-        bands, energies, collapse = _compare_energies(predicted, states)
+        bands, energies, collapse = _compare_energies(predicted, states, overlap_floor)
     structure = reference.structure
     return StructureErrors(
         name=known.name,
@@ -263,7 +272,7 @@ def _compare_matrices(
 
 
 def _compare_energies(
-    predicted: LCAOSystem, reference: EigenStates
+    predicted: LCAOSystem, reference: EigenStates, overlap_floor: float | None
 ) -> tuple[BandComparison, EnergyErrors, Collapse]:
     """Errors of bands, of single energies and of the electron count; spurious states."""
     from ase_mlham.electronic.collapse import check_collapse
@@ -273,7 +282,7 @@ def _compare_energies(
     from ase_mlham.electronic.states import eigenstates
 
     points = KPoints(reference.kpts, reference.weights, reference.mesh)
-    states = eigenstates(predicted, points)
+    states = eigenstates(predicted, points, overlap_floor=overlap_floor)
     bands = compare_bands(states, reference)
     level = fermi_level_of_states(reference)
     n = min(states.n_bands, reference.n_bands)
@@ -284,4 +293,5 @@ def _compare_energies(
     energies = EnergyErrors.of(
         (first - second - bands.shift).ravel(), (second - level).ravel(), electrons
     )
-    return bands, energies, check_collapse(predicted, fermi_level_of_states(states))
+    verdict = check_collapse(predicted, fermi_level_of_states(states), overlap_floor=overlap_floor)
+    return bands, energies, verdict

@@ -348,6 +348,23 @@ def test_collapsed_structures_are_left_out_of_band_errors(systems):
     assert len(both.with_bands) == 1 - entry.collapsed
 
 
+def test_a_floor_of_the_overlap_is_one_of_the_predictions(systems):
+    from ase_mlham.electronic.comparison import compare_bands
+    from ase_mlham.electronic.kpoints import k_mesh
+    from ase_mlham.electronic.states import eigenstates
+
+    reference, wrong = systems[0], noisy(systems[0], 0.05)
+    mesh = k_mesh(reference.structure, (1, 1, 1))
+    smallest = np.linalg.eigvalsh(reference.overlap.at_k([0.0, 0.0, 0.0]).squeeze())
+    floor = float(smallest[3])
+    options = {"kpts": (1, 1, 1), "overlap_floor": floor}
+    entry = evaluate(KnownModel([wrong]), [reference], **options).structures[0]
+    reduced = eigenstates(wrong, mesh, overlap_floor=floor)
+    assert reduced.n_bands < eigenstates(wrong, mesh).n_bands
+    expected = compare_bands(reduced, eigenstates(reference, mesh))
+    assert entry.bands.occupied.mean == pytest.approx(expected.occupied.mean, rel=1e-9)
+
+
 # ---------------------------------------------------------------------- several models, streaming
 def test_models_side_by_side_are_those_alone(systems):
     chosen = systems[:2]
