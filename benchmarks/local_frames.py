@@ -163,12 +163,11 @@ def random_turn(generator: np.random.Generator) -> NDArray[np.float64]:
     return q if np.linalg.det(q) > 0 else -q
 
 
-def levels(system: LCAOSystem) -> NDArray[np.float64]:
+def levels(system: LCAOSystem, floor: float | None) -> NDArray[np.float64]:
     """Eigenvalues at `KPTS`, eV: (n_k, n)."""
-    from scipy.linalg import eigh
+    from ase_mlham.electronic.states import eigenstates
 
-    h, s = (m.at_k(KPTS)[:, 0] for m in (system.hamiltonian, system.overlap))
-    return np.array([eigh(a, b, eigvals_only=True) for a, b in zip(h, s, strict=True)])
+    return eigenstates(system, KPTS, overlap_floor=floor).energies[0]
 
 
 def window(system: LCAOSystem, energies: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -182,6 +181,7 @@ def compared(
     model: HamiltonianModel,
     change: Callable[[np.random.Generator], NDArray[np.float64]],
     repeats: int,
+    floor: float | None,
 ) -> None:
     """H and bands of crystals after an orthogonal change, against what they should be."""
     from ase_mlham.core.transform import rotated_matrix
@@ -200,8 +200,8 @@ def compared(
                 system = model.predict(structure, on_unknown="warn")
                 found = model.predict(other, on_unknown="warn")
                 expected = rotated_matrix(system.hamiltonian, system.basis, q, "pauli")
-                before = levels(system)
-                energies.append((levels(found) - before)[window(system, before)])
+                before = levels(system, floor)
+                energies.append((levels(found, floor) - before)[window(system, before)])
                 # a pair at the very end of the range may be there in one orientation only
                 blocks = found.hamiltonian.on_pattern(expected.pattern, drop=True)
                 pairs = zip(blocks.values, expected.values, strict=True)
@@ -218,12 +218,12 @@ def mirrored(generator: np.random.Generator) -> NDArray[np.float64]:
 
 def turn(options: argparse.Namespace) -> None:
     """Table for random rotations."""
-    compared(loaded(options.model), random_turn, options.repeats)
+    compared(loaded(options.model), random_turn, options.repeats, options.overlap_floor)
 
 
 def invert(options: argparse.Namespace) -> None:
     """Table for inversion."""
-    compared(loaded(options.model), mirrored, options.repeats)
+    compared(loaded(options.model), mirrored, options.repeats, options.overlap_floor)
 
 
 def move(options: argparse.Namespace) -> None:
@@ -280,6 +280,7 @@ def main() -> None:
         own.add_argument("model")
         own.add_argument("--repeats", type=int, default=repeats)
         own.add_argument("--steps", type=int, default=100)
+        own.add_argument("--overlap-floor", type=float, help="as of `mlham bands`")
         own.add_argument("--length", type=float, default=0.1, help="of the path, Å")
         own.set_defaults(run=function)
     options = parser.parse_args()
