@@ -1,7 +1,7 @@
 r"""Families of networks on equal terms: the same structures, the same time, the same questions.
 
     python benchmarks/families.py train --data DATA --work WORK [--scale 1.0] [--parallel 2]
-    python benchmarks/families.py table --data DATA --work WORK
+    python benchmarks/families.py table --data DATA --work WORK [--overlap-floor 0.01]
     python benchmarks/families.py curves --work WORK --picture curves.png
 
 DATA holds a folder for each set of `SETS`, with train/, test/ and, if there are enough structures,
@@ -186,15 +186,17 @@ def train(options: argparse.Namespace) -> None:
         list(pool.map(one, jobs(options)))
 
 
-def evaluated(job: Job, data: Path) -> dict[str, Any] | None:
+def evaluated(job: Job, data: Path, floor: float | None) -> dict[str, Any] | None:
     """Errors of a trained model on the test structures; kept beside it."""
-    path = job.stem.with_suffix(".json")
+    path = job.stem.with_suffix(".json" if floor is None else f".{floor:g}.json")
     if not job.model.is_file():
         return None
     if not path.is_file() or path.stat().st_mtime < job.model.stat().st_mtime:
         test = str(data / job.data / "test")
         command = [*MLHAM, "evaluate", str(job.model), test, "--json", str(path)]
-        if run([*command, "-k", str(SETS[job.data].kpts)], job.stem.with_suffix(".log")):
+        command += ["-k", str(SETS[job.data].kpts)]
+        command += [] if floor is None else ["--overlap-floor", str(floor)]
+        if run(command, job.stem.with_suffix(".log")):
             return None
     found: dict[str, Any] = json.loads(path.read_text())
     return found
@@ -214,7 +216,7 @@ def table(options: argparse.Namespace) -> None:
     )
     print("| bands ±1 eV | occupied | gap | collapsed |\n|" + " --- |" * 2 + " ---: |" * 10)
     for job in jobs(options):
-        found = evaluated(job, options.data)
+        found = evaluated(job, options.data, options.overlap_floor)
         if found is None:
             continue
         model = ModelFile.read(job.model)
@@ -304,6 +306,7 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", default=list(FAMILIES), metavar="NAME[:PRESET]")
     parser.add_argument("--scale", type=float, default=1.0, help="of all training times")
     parser.add_argument("--parallel", type=int, default=1, help="trainings at once, a core each")
+    parser.add_argument("--overlap-floor", type=float, help="as of `mlham evaluate`")
     parser.add_argument("--picture", type=Path, default=Path("curves.png"))
     options = parser.parse_args()
     {"train": train, "table": table, "curves": curves}[options.what](options)
