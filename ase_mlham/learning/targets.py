@@ -540,8 +540,8 @@ class TargetTransform(nn.Module):
                 if scale == 0.0:
                     continue
                 penalties = []
-                for size_of in _ONSITE_PENALTIES:
-                    penalty = torch.full((size,), size_of * scale, dtype=torch.float64)
+                for relative in _ONSITE_PENALTIES:
+                    penalty = torch.full((size,), relative * scale, dtype=torch.float64)
                     penalty[-1] = 1e-12 * scale + (0.0 if L == 0 else 1.0)
                     penalties.append(penalty)
                 gram, moment = sums.gram[:, species, L], sums.moment[:, species, :, own]

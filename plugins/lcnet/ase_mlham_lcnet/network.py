@@ -286,7 +286,7 @@ class LCNet(nn.Module):
         known: _Surroundings | dict[str, Tensor],
     ) -> tuple[Tensor, ...]:
         """Ends and lengths of some edges of messages, then their s for each image and network."""
-        own = self._known(known, part, lambda around: self._messages(graph, around, rows[part]))
+        own = _geometry(known, part, lambda around: self._messages(graph, around, rows[part]))
         images = [self._edges(graph, own, mirrored) for mirrored in self._images()]
         local = [s for edges in images for s in self._local_features(edges)]
         return own["a"], own["b"], own["distance"], *local
@@ -335,18 +335,6 @@ class LCNet(nn.Module):
             ]
             for image in range(0, len(local), n)
         ]
-
-    def _known(
-        self,
-        known: _Surroundings | dict[str, Tensor],
-        part: slice,
-        make: Callable[[_Surroundings], dict[str, Tensor]],
-    ) -> dict[str, Tensor]:
-        """A part of a geometry that is known; else it is made, never in mixed precision."""
-        if isinstance(known, dict):
-            return {name: value[part] for name, value in known.items()}
-        with torch.autocast(known.rows.device.type, enabled=False):
-            return make(known)
 
     def memory_bytes(self, graph: HamiltonianGraph) -> float:
         """Bytes of a prediction besides its output: features of messages and a portion of pairs."""
@@ -438,7 +426,7 @@ class LCNet(nn.Module):
         shares: list[list[list[AtomShares]]],
     ) -> Tensor:
         """Coefficients of some of the near pairs, from their geometry if that is known."""
-        own = self._known(known, part, lambda around: self._pairs(graph, around, near[part]))
+        own = _geometry(known, part, lambda around: self._pairs(graph, around, near[part]))
         return self._offsite(graph, own, shares)
 
     def _onsite(
@@ -500,6 +488,18 @@ class LCNet(nn.Module):
             cutoff = self.config.pair_cutoff
             start = max(0.0, cutoff - _SWITCH)
             return value * cosine_cutoff(known["distance"], cutoff, start)[:, None]
+
+
+def _geometry(
+    known: _Surroundings | dict[str, Tensor],
+    part: slice,
+    make: Callable[[_Surroundings], dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    """A part of a geometry that is known; else it is made, never in mixed precision."""
+    if isinstance(known, dict):
+        return {name: value[part] for name, value in known.items()}
+    with torch.autocast(known.rows.device.type, enabled=False):
+        return make(known)
 
 
 def _own(precomputed: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
