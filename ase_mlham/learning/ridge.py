@@ -12,57 +12,49 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["chosen_penalty", "ridge"]
+__all__ = ["carried_over"]
 
 _AS_GOOD = 1.1
 """Squared errors within this factor of the smallest are as good: the largest penalty is taken."""
 
 
-def ridge(gram: Tensor, moment: Tensor, penalty: Tensor) -> Tensor:
-    """Coefficients w that minimise |x w - y|^2 + sum penalty w^2.
-
-    Parameters
-    ----------
-    gram : (n, n)
-        x^T x.
-    moment : (n, k)
-        x^T y.
-    penalty : (n,)
-        Of each coefficient.
-    """
+def _ridge(gram: Tensor, moment: Tensor, penalty: Tensor) -> Tensor:
+    """Coefficients w that minimise |x w - y|^2 + sum penalty w^2: (n, k)."""
     return torch.linalg.solve(gram + torch.diag(penalty), moment)
 
 
-def chosen_penalty(
+def carried_over(
     gram: Tensor, moment: Tensor, squares: Tensor, penalties: Sequence[Tensor]
-) -> int:
-    """Which of several penalties carries over best from some groups of data to another.
+) -> Tensor:
+    """Fit to all data, each column with the penalty that carries over from group to group.
 
     Parameters
     ----------
     gram : (groups, n, n)
-        x^T x of each group.
+        x^T x of each group of data.
     moment : (groups, n, k)
         x^T y.
     squares : (groups, k)
         Sums of y^2.
     penalties : sequence of (n,)
-        In ascending order.
+        Of each coefficient, in ascending order.
 
     Returns
     -------
-    int
-        Of the penalties that are as good as the best, the largest. The smallest if less than two
-        groups hold data, when nothing can be said.
+    (n, k)
+        Of the penalties that are as good as the best for a column, the largest is taken; the
+        smallest if less than two groups hold data, when nothing can be said.
     """
+    whole, target = gram.sum(0), moment.sum(0)
     if int((gram.diagonal(dim1=1, dim2=2).sum(1) > 0).sum()) < 2:
-        return 0
-    errors = []
-    for penalty in penalties:
-        total = 0.0
-        for own, target, square in zip(gram, moment, squares, strict=True):
-            w = ridge(gram.sum(0) - own, moment.sum(0) - target, penalty)
-            total += float((square - 2 * (target * w).sum(0) + (w * (own @ w)).sum(0)).sum())
-        errors.append(total)
-    least = min(errors)
-    return max(n for n, error in enumerate(errors) if error <= _AS_GOOD * least)
+        return _ridge(whole, target, penalties[0])
+    errors = torch.zeros(len(penalties), squares.shape[1], dtype=squares.dtype)
+    for penalty, error in zip(penalties, errors, strict=True):
+        for own, along, square in zip(gram, moment, squares, strict=True):
+            w = _ridge(whole - own, target - along, penalty)
+            error += square - 2 * (along * w).sum(0) + (w * (own @ w)).sum(0)
+    good = errors <= _AS_GOOD * errors.min(0).values
+    rank = torch.arange(len(penalties))[:, None]
+    best = torch.where(good, rank, -1).max(0).values
+    fits = torch.stack([_ridge(whole, target, penalty) for penalty in penalties])
+    return fits[best, :, torch.arange(len(best))].T

@@ -28,7 +28,7 @@ from ase_mlham.core.harmonics import real_harmonics
 from ase_mlham.learning.family import Coefficients
 from ase_mlham.learning.graph import HamiltonianGraph
 from ase_mlham.learning.layout import BlockLayout, Channel
-from ase_mlham.learning.ridge import chosen_penalty, ridge
+from ase_mlham.learning.ridge import carried_over
 from ase_mlham.learning.spin_form import SpinForm
 from ase_mlham.learning.spin_orbit import SpinOrbitStrength
 from ase_mlham.learning.tables import (
@@ -545,8 +545,7 @@ class TargetTransform(nn.Module):
                     penalty[-1] = 1e-12 * scale + (0.0 if L == 0 else 1.0)
                     penalties.append(penalty)
                 gram, moment = sums.gram[:, species, L], sums.moment[:, species, :, own]
-                best = chosen_penalty(gram, moment, sums.squares[:, species, own], penalties)
-                solution = ridge(gram.sum(0), moment.sum(0), penalties[best])
+                solution = carried_over(gram, moment, sums.squares[:, species, own], penalties)
                 self.onsite_tables[species, :, :, own] = solution[:-1].view(*shape, -1)
                 self.onsite_constant[species, own] = solution[-1] if L == 0 else 0.0
 
