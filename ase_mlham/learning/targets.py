@@ -2,7 +2,8 @@
 
 The baseline has three parts. Operators that are exact without learning (the kinetic energy) are
 subtracted as matrices. Off site, two-centre tables t(d) for every shell pair and degree are
-fitted in the edge frame. On site, a linear sum over neighbours. The tables of different pairs of
+fitted in the edge frame. On site, a linear sum over neighbours, held back as far as it carries over
+to structures left out. The tables of different pairs of
 elements share a common part and depart from it only where there are data: free tables are harmful
 at the distances that a pair of elements lacks in training.
 
