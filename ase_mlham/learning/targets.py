@@ -3,9 +3,9 @@
 The baseline has three parts. Operators that are exact without learning (the kinetic energy) are
 subtracted as matrices. Off site, two-centre tables t(d) for every shell pair and degree are
 fitted in the edge frame. On site, a linear sum over neighbours, held back as far as it carries over
-to structures left out. The tables of different pairs of
-elements share a common part and depart from it only where there are data: free tables are harmful
-at the distances that a pair of elements lacks in training.
+to structures left out. The tables of different pairs of elements share a common part and depart
+from it only where there are data: free tables are harmful at the distances that a pair of elements
+lacks in training.
 
 Parts of H that are odd in the magnetic moments have no baseline: it knows no moments, and what
 does not turn with them would break time reversal.
