@@ -97,6 +97,16 @@ class Endless(PairwiseNetwork):
     """Does not end pairs where it says."""
 
 
+class Stifled(PairwiseNetwork):
+    """Begins to fade at half its range."""
+
+    def forward(self, graph, precomputed=None):
+        out = super().forward(graph, precomputed)
+        part = graph.pair_vectors.norm(dim=1, keepdim=True) / self.config.pair_cutoff
+        fade = (2 - 2 * part).clamp(0, 1) ** 4
+        return Coefficients(out.onsite, out.offsite * fade)
+
+
 class Bounded(PairwiseNetwork):
     """Loses the pairs beyond the first portion."""
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ase_mlham.errors import InputError
-from ase_mlham.learning.nn.chunks import evaluated, in_portions, set_recompute
+from ase_mlham.learning.nn.chunks import evaluated, in_portions, rows_at_once, set_recompute
 
 
 class Layer(nn.Module):
@@ -107,3 +107,10 @@ def test_networks_without_the_attribute_are_refused():
     wrapped = nn.Sequential(Layer())
     set_recompute(wrapped, True)
     assert wrapped[0].recompute
+
+
+def test_a_cache_bounds_portions_on_a_processor_alone(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert rows_at_once(4096, 13, torch.device("cpu")) == 39
+    assert rows_at_once(7, 13, torch.device("cpu")) == 7
+    assert rows_at_once(4096, 13, torch.device("cuda")) == 4096

@@ -69,7 +69,12 @@ def test_each_check_finds_its_defect(defect, cls, check):
 
 @pytest.mark.parametrize(
     ("cls", "check"),
-    [("Cut", "pair_range"), ("Endless", "pair_range"), ("Bounded", "portions")],
+    [
+        ("Cut", "pair_range"),
+        ("Endless", "pair_range"),
+        ("Stifled", "pair_range"),
+        ("Bounded", "portions"),
+    ],
 )
 def test_checks_of_options_that_a_family_may_have(defect, cls, check):
     spec = defect(cls)
