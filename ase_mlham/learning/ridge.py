@@ -17,6 +17,9 @@ __all__ = ["carried_over"]
 _AS_GOOD = 1.1
 """Squared errors within this factor of the smallest are as good: the largest penalty is taken."""
 
+_ROUNDING = 1e-12
+"""Squared errors below this, relative to the squares of the data, are zero."""
+
 
 def _ridge(gram: Tensor, moment: Tensor, penalty: Tensor) -> Tensor:
     """Coefficients w that minimise |x w - y|^2 + sum penalty w^2: (n, k)."""
@@ -53,7 +56,9 @@ def carried_over(
         for own, along, square in zip(gram, moment, squares, strict=True):
             w = _ridge(whole - own, target - along, penalty)
             error += square - 2 * (along * w).sum(0) + (w * (own @ w)).sum(0)
-    good = errors <= _AS_GOOD * errors.min(0).values
+    # differences of large sums: an exact fit may come out below zero
+    rounding = _ROUNDING * squares.sum(0)
+    good = errors <= _AS_GOOD * errors.min(0).values.clamp(min=0.0) + rounding
     rank = torch.arange(len(penalties))[:, None]
     best = torch.where(good, rank, -1).max(0).values
     fits = torch.stack([_ridge(whole, target, penalty) for penalty in penalties])

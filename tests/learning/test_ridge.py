@@ -67,3 +67,16 @@ def test_one_group_alone_says_nothing():
     torch.testing.assert_close(carried_over(*sums, PENALTIES), expected, rtol=1e-7, atol=1e-9)
     padded = [torch.cat([part, torch.zeros_like(part)]) for part in sums]
     torch.testing.assert_close(carried_over(*padded, PENALTIES), expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_an_exact_fit_is_not_penalised_for_its_rounding(scale):
+    """Its squared error is a difference of large sums, as often below zero as above."""
+    _, x, _ = groups(5, 40, (0.0, 0.0))
+    truth = scale * torch.arange(1.0, 25.0, dtype=torch.float64).view(12, 2)
+    y = x @ truth
+    sums = x.transpose(1, 2) @ x, x.transpose(1, 2) @ y, y.square().sum(1)
+    penalties = tuple(1e-4 * penalty for penalty in PENALTIES)
+    found = carried_over(*sums, penalties)
+    # relative squares of 1e-12 are relative errors of 1e-6; a factor for the spread of features
+    torch.testing.assert_close(found, truth, rtol=1e-5, atol=1e-5 * scale)
