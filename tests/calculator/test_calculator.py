@@ -44,7 +44,7 @@ def calc(toy, silicon):
 
 
 def n_diagonalised(calculator) -> int:
-    return len(calculator._states.values)
+    return len(calculator._states)
 
 
 # ---------------------------------------------------------------------- parameters
@@ -405,7 +405,7 @@ def test_1_10_pickle_and_deepcopy_keep_the_link(calc, silicon):
     for other in (pickle.loads(pickle.dumps(silicon)), copy.deepcopy(silicon)):
         assert other.calc is not calc
         assert other.calc._live is other
-        assert len(other.calc._systems.values) == 0
+        assert len(other.calc._systems) == 0
         # 1e-12: the same arithmetic on the same numbers
         assert other.calc.get_fermi_level() == pytest.approx(level, abs=1e-12)
 

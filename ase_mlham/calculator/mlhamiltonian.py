@@ -1,0 +1,56 @@
+"""`MLHamiltonian`: the calculator, put together."""
+
+from __future__ import annotations
+
+from ase_mlham.calculator.getters import ElectronicGetters
+from ase_mlham.calculator.properties import AseProperties
+from ase_mlham.calculator.real_space import RealSpaceMethods
+
+__all__ = ["MLHamiltonian"]
+
+
+class MLHamiltonian(ElectronicGetters, AseProperties, RealSpaceMethods):
+    """ASE calculator on a model of the Hamiltonian.
+
+    Everything but the model is given by keyword, and may be changed with `set`, which drops no more
+    than what the change makes wrong.
+
+    Parameters
+    ----------
+    model : str, path or HamiltonianModel
+        Name of an installed model, a `.mlham` file, or a model object.
+    kpts : as for `ase_mlham.electronic.kpoints.k_points`
+        Mesh for Fermi level, gap, DOS and charges; by default Gamma-centred with 5 points per Å^-1.
+        A path may be given too, as ASE's tools do: then the getters for eigenvalues answer for the
+        path, and Fermi level and the like for the mesh that was set before.
+    smearing : float, optional
+        Width in eV of the occupations; by default none: the middle of the gap of an insulator,
+        tetrahedra for a metal.
+    occupation : {"tetrahedron", "fermi-dirac", "gaussian"}, optional
+        How states around the Fermi level are filled; "fermi-dirac" with a width, else tetrahedra.
+    charge : float
+        Of the cell in e: so many electrons fewer than the model counts.
+    device : str
+        "auto", "cpu", "cuda" or "cuda:1".
+    dtype : {"float32", "float64"}, optional
+        In which the model computes; its own choice if None.
+    solver : str, optional
+        A registered eigensolver.
+    overlap_floor : float, optional
+        Project out eigenvectors of S below this, see `eigenstates`.
+    on_unknown : {"error", "warn"}
+        What to do about distances shorter than any that the model was trained on.
+    bandpath : BandPath, str, optional
+        Path of `band_structure()`; set by ASE's `calculate_band_structure`.
+    potential : ase.calculators.calculator.Calculator, optional
+        Gives energy, forces and stress, for relaxations and dynamics.
+    atoms : ase.Atoms, optional
+        Attach the calculator to these atoms.
+    directory, label : str
+        Accepted as for all calculators of ASE; no files are written.
+
+    Raises
+    ------
+    CalculatorInputError
+        A keyword is unknown (the message names the nearest one) or its value cannot be used.
+    """
