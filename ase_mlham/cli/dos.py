@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ase_mlham.cli.output import PICTURES, check_target, write_json, write_text
 from ase_mlham.cli.sampling import (
+    add_method,
     add_solver,
     add_window,
     announce,
@@ -24,7 +25,7 @@ from ase_mlham.errors import InputError
 if TYPE_CHECKING:
     from ase.spectrum.doscollection import GridDOSCollection
 
-    from ase_mlham.electronic.projections import OrbitalGroups
+    from ase_mlham.electronic.projections import OrbitalGroups, Projection
     from ase_mlham.electronic.states import EigenStates
 
 __all__ = ["add_arguments", "density", "run"]
@@ -49,9 +50,10 @@ The zero of energy is the Fermi level, for an insulator the middle of the gap.
     add_window(parser, -10.0, 10.0)
     parser.add_argument(
         "--project",
-        choices=("element", "shell", "orbital", "atom"),
-        help="split it by elements, by angular momenta, by single orbitals, or by atoms",
+        choices=("element", "shell", "orbital", "atom", "layer"),
+        help="split it by elements, angular momenta, single orbitals, atoms, or layers of atoms",
     )
+    add_method(parser)
     parser.add_argument(
         "--width",
         type=float,
@@ -80,13 +82,16 @@ def run(options: argparse.Namespace) -> int:
 
     from ase_mlham.electronic.collapse import attach
     from ase_mlham.electronic.fermi import fermi_level_of_states, mesh_of
-    from ase_mlham.electronic.projections import MullikenWeights, orbital_groups
+    from ase_mlham.electronic.projections import GroupWeights, Projection, orbital_groups
     from ase_mlham.electronic.states import eigenstates
 
     points = mesh_of(system, kpts)
     announce(system, len(points), vectors=options.project is not None)
     groups = None if options.project is None else orbital_groups(system, options.project)
-    measures = {} if groups is None else {"mulliken": MullikenWeights(groups, system.spin)}
+    method = Projection.parse(options.method)
+    measures = (
+        {} if groups is None else {"groups": method.measure(GroupWeights(groups, system.spin))}
+    )
     states = eigenstates(system, points, measures=measures, **solver_options(options))
     level = fermi_level_of_states(states)
     collapsed = refuse_collapse(attach(system, states, level), options)
@@ -96,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
         window=(level + low, level + high),
         npoints=options.npoints,
         width=options.width,
-        **({} if groups is None else _projection(groups)),
+        **({} if groups is None else _projection(groups, method)),
     )
     title = Path(options.file).name
     _write(found, level, target, (low, high), f"COLLAPSED: {title}" if collapsed else title)
@@ -104,8 +109,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _projection(groups: OrbitalGroups) -> dict[str, Any]:
-    return {"projection": "mulliken", "labels": tuple(dict(info) for info in groups.info)}
+def _projection(groups: OrbitalGroups, method: Projection) -> dict[str, Any]:
+    labels = tuple({**info, "projection": method.value} for info in groups.info)
+    return {"projection": "groups", "labels": labels}
 
 
 def density(
@@ -122,6 +128,8 @@ def density(
 
 def _name(info: dict[str, str]) -> str:
     words = [info[key] for key in ("symbol", "index", "orbital", "spin") if key in info]
+    if "height" in info:
+        words = [f"layer {info['layer']} ({info['height']} Å)", *words]
     return " ".join(words) or "total"
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ase_mlham.core import LCAOSystem
 
 __all__ = [
+    "add_method",
     "add_path",
     "add_solver",
     "add_window",
@@ -67,6 +68,17 @@ def add_path(parser: argparse.ArgumentParser) -> None:
         default=2e-4,
         metavar="X",
         help="tolerance of the recognition of the lattice; 1e-2 for strained cells (default: 2e-4)",
+    )
+
+
+def add_method(parser: argparse.ArgumentParser) -> None:
+    """Projection of states on orbitals."""
+    parser.add_argument(
+        "--method",
+        choices=("mulliken", "lowdin"),
+        default="mulliken",
+        help="projection on orbitals: Mulliken shares an overlap population half and half, Löwdin "
+        "projects on the nearest orthonormal orbitals (default: mulliken)",
     )
 
 

@@ -1,4 +1,4 @@
-"""Mulliken charges and magnetic moments of atoms."""
+"""Charges and magnetic moments of atoms, Mulliken or Löwdin."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ase_mlham.electronic.fermi import (
     mesh_of,
     occupations,
 )
+from ase_mlham.electronic.projections import GroupSpins, Projection, atom_groups
 from ase_mlham.electronic.states import eigenstates
 
 __all__ = ["Charges", "charges"]
@@ -27,7 +28,7 @@ __all__ = ["Charges", "charges"]
 
 @dataclass(frozen=True, eq=False)
 class Charges:
-    """Mulliken charges and moments.
+    """Charges and moments of atoms.
 
     Attributes
     ----------
@@ -37,15 +38,19 @@ class Charges:
         In Bohr magnetons, of the spin; z for collinear systems, zero without spin.
     fermi_level : float
         eV.
+    projection : Projection
+        How overlap populations are shared among the atoms.
     """
 
     charges: NDArray[np.float64]
     moments: NDArray[np.float64]
     fermi_level: float
+    projection: Projection = Projection.MULLIKEN
 
     def __post_init__(self) -> None:
         for name in ("charges", "moments"):
             object.__setattr__(self, name, frozen_array(getattr(self, name), np.float64))
+        object.__setattr__(self, "projection", Projection.parse(self.projection))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values that `from_dict` reads."""
@@ -53,45 +58,18 @@ class Charges:
             "charges": self.charges.tolist(),
             "moments": self.moments.tolist(),
             "fermi_level": self.fermi_level,
+            "projection": self.projection.value,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Charges:
         """Inverse of `to_dict`."""
-        return cls(data["charges"], data["moments"], float(data["fermi_level"]))
-
-
-@dataclass(frozen=True, eq=False)
-class _AtomSpins:
-    """Measure: 1, x, y, z of each state on each atom, (n_channels, n_bands, n_atoms, 4)."""
-
-    atom_of_orbital: NDArray[np.int64]
-    n_atoms: int
-    spin: SpinKind
-
-    def __call__(self, vectors: NDArray, overlap_vectors: NDArray) -> NDArray[np.float64]:
-        n_channels, _, n_bands = vectors.shape
-        out = np.zeros((self.n_atoms, n_channels, n_bands, 4))
-
-        def add(component: int, products: NDArray) -> None:
-            np.add.at(out[..., component], self.atom_of_orbital, products.swapaxes(0, 1))
-
-        if self.spin is not SpinKind.SPINOR:
-            add(0, (vectors.conj() * overlap_vectors).real)
-            if self.spin is SpinKind.COLLINEAR:
-                out[..., 3] = out[..., 0] * np.array([1.0, -1.0])[:, None]
-        else:
-            n = len(self.atom_of_orbital)
-            up, down = vectors[:, :n].conj(), vectors[:, n:].conj()
-            over_up, over_down = overlap_vectors[:, :n], overlap_vectors[:, n:]
-            uu, dd = up * over_up, down * over_down
-            # <sigma_x> = 2 Re(up* S down) on average of the two orders, which differ on one orbital
-            ud, du = up * over_down, down * over_up
-            add(0, (uu + dd).real)
-            add(1, (ud + du).real)
-            add(2, (ud - du).imag)
-            add(3, (uu - dd).real)
-        return np.moveaxis(out, 0, -2)
+        return cls(
+            data["charges"],
+            data["moments"],
+            float(data["fermi_level"]),
+            Projection.parse(data.get("projection", "mulliken")),
+        )
 
 
 def charges(
@@ -100,13 +78,13 @@ def charges(
     smearing: float | None = None,
     method: Occupation | str | None = None,
     *,
+    projection: Projection | str = Projection.MULLIKEN,
     overlap_floor: float | None = None,
     solver: str | None = None,
 ) -> Charges:
-    """Mulliken charges and spin moments.
+    """Charges and spin moments of the atoms.
 
-    Half of each overlap population goes to either atom (Mulliken, J. Chem. Phys. 23, 1833, 1955),
-    which depends on the basis: compare numbers of one basis only.
+    Either projection depends on the basis: compare numbers of one basis and one projection only.
 
     Parameters
     ----------
@@ -117,14 +95,15 @@ def charges(
     smearing : float, optional
         Width in eV. An insulator needs none; a metal is smeared by 0.1 eV if nothing is given.
     method : {"fermi-dirac", "gaussian"}, optional
-        "fermi-dirac" by default.
+        Occupation; "fermi-dirac" by default.
+    projection : {"mulliken", "lowdin"}
+        "mulliken": half of each overlap population goes to either atom. "lowdin": populations of
+        the orthonormal orbitals nearest to those of the basis.
     overlap_floor, solver
         As for `eigenstates`.
     """
-    labels = system.orbital_labels()
-    measure = _AtomSpins(
-        np.array([label[0] for label in labels]), system.structure.n_atoms, system.spin
-    )
+    chosen_projection = Projection.parse(projection)
+    measure = chosen_projection.measure(GroupSpins(atom_groups(system), system.spin))
     states = eigenstates(
         system,
         # moments at k and -k are opposite: neither stands for the other
@@ -145,4 +124,6 @@ def charges(
         "k,skb,skbax->ax", states.weights, filling, states.measured["atoms"], optimize=True
     )
     valence = np.array([system.basis[int(z)].valence for z in system.structure.numbers])
-    return Charges(valence - populations[:, 0], populations[:, 1:], level)
+    return Charges(
+        valence - populations[:, 0], populations[:, 1:], level, projection=chosen_projection
+    )

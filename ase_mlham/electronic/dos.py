@@ -20,7 +20,12 @@ from ase_mlham.electronic.fermi import (
     fermi_level_of_states,
     mesh_of,
 )
-from ase_mlham.electronic.projections import Grouping, MullikenWeights, orbital_groups
+from ase_mlham.electronic.projections import (
+    Grouping,
+    GroupWeights,
+    Projection,
+    orbital_groups,
+)
 from ase_mlham.electronic.states import EigenStates, eigenstates
 from ase_mlham.electronic.tetrahedra import Tetrahedra
 from ase_mlham.errors import InputError
@@ -189,6 +194,7 @@ def pdos(
     kpts: Any = None,
     *,
     by: Grouping | str = Grouping.SHELL,
+    projection: Projection | str = Projection.MULLIKEN,
     window: tuple[float, float] | None = None,
     npoints: int | None = None,
     width: float | None = None,
@@ -196,27 +202,31 @@ def pdos(
     overlap_floor: float | None = None,
     solver: str | None = None,
 ) -> GridDOSCollection:
-    """Density of states projected on orbitals (Mulliken); the curves sum to that of `dos`.
+    """Density of states projected on orbitals; the curves sum to that of `dos`.
 
     Parameters
     ----------
     system, kpts, window, npoints, width, method, overlap_floor, solver
         As for `dos`.
-    by : {"element", "shell", "orbital", "atom"}
+    by : {"element", "shell", "orbital", "atom", "layer"}
         What the orbitals are collected by: elements, angular momenta of an element, single orbitals
-        such as px of an element, or angular momenta of each atom.
+        such as px of an element, angular momenta of each atom, or layers of atoms.
+    projection : {"mulliken", "lowdin"}
+        How the charge between two orbitals is shared, see `ase_mlham.electronic.projections`.
 
     Returns
     -------
     ase.spectrum.doscollection.GridDOSCollection
-        `info` of each curve: "symbol", "orbital", "index" (the atom) and "spin" as they apply, so
-        that `select(symbol="Si")` and `sum_by("orbital")` work.
+        `info` of each curve: "symbol", "orbital", "index" (the atom), "layer" and "spin" as they
+        apply, so that `select(symbol="Si")` and `sum_by("orbital")` work; "projection" names the
+        method.
     """
+    chosen = Projection.parse(projection)
     groups = orbital_groups(system, by)
     states = eigenstates(
         system,
         mesh_of(system, kpts),
-        measures={"mulliken": MullikenWeights(groups, system.spin)},
+        measures={"groups": chosen.measure(GroupWeights(groups, system.spin))},
         overlap_floor=overlap_floor,
         solver=solver,
     )
@@ -228,6 +238,6 @@ def pdos(
         window=window,
         npoints=npoints,
         width=_broadening(states, width, method),
-        projection="mulliken",
-        labels=tuple(dict(info) for info in groups.info),
+        projection="groups",
+        labels=tuple({**info, "projection": chosen.value} for info in groups.info),
     )

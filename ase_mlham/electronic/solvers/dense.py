@@ -24,7 +24,12 @@ from threadpoolctl import ThreadpoolController
 from ase_mlham.core.spin import SpinKind
 from ase_mlham.electronic.assembly import Assembly
 from ase_mlham.electronic.solvers.cost import dense_cost, tell, threads_that_fit, threads_worth
-from ase_mlham.electronic.solvers.problem import Eigenproblem, Solution
+from ase_mlham.electronic.solvers.problem import (
+    Eigenproblem,
+    Solution,
+    square_root,
+    take_measures,
+)
 from ase_mlham.errors import InputError, SolverError
 
 __all__ = ["OVERLAP_LIMIT", "processors", "solve"]
@@ -145,7 +150,7 @@ def _solve_one(
             over = np.concatenate([overlap @ stacked[:, :n], overlap @ stacked[:, n:]], axis=1)
         else:
             over = overlap @ stacked
-        measured = {name: take(stacked, over) for name, take in problem.measures.items()}
+        measured = take_measures(problem.measures, stacked, over, lambda: square_root(overlap))
     return Solution(index, np.stack(energies), measured)
 
 

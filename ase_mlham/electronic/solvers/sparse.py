@@ -18,8 +18,14 @@ from scipy.linalg import eigh
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, splu
 
+from ase_mlham.electronic.assembly import Assembly
 from ase_mlham.electronic.solvers.cost import sparse_cost, tell, threads_that_fit
-from ase_mlham.electronic.solvers.problem import Eigenproblem, Solution
+from ase_mlham.electronic.solvers.problem import (
+    Eigenproblem,
+    Solution,
+    square_root,
+    take_measures,
+)
 from ase_mlham.electronic.sparse_assembly import SparseAssembly, full_matrix
 from ase_mlham.errors import InputError, SolverError
 
@@ -73,7 +79,12 @@ def _solve_one(
     if problem.measures:
         over = np.stack([overlap @ c for c in vectors])[:, assembly.order]
         stacked = np.stack(vectors)[:, assembly.order]
-        measured = {name: take(stacked, over) for name, take in problem.measures.items()}
+
+        def root() -> NDArray:
+            # of a dense matrix: the factors of H - E S are nearly as large
+            return square_root(Assembly.of(problem.system).overlap.at(k[None])[0, 0])
+
+        measured = take_measures(problem.measures, stacked, over, root)
     return Solution(index, np.stack(energies), measured)
 
 
