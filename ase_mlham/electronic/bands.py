@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +11,22 @@ from ase_mlham.core.system import LCAOSystem
 from ase_mlham.electronic.collapse import attach
 from ase_mlham.electronic.fermi import band_edges, fermi_level_of_states, mesh_of
 from ase_mlham.electronic.path import band_path, path_points
+from ase_mlham.electronic.solvers.problem import Measure
 from ase_mlham.electronic.states import EigenStates, eigenstates
 from ase_mlham.errors import InputError
 
 if TYPE_CHECKING:
     from ase.spectrum.band_structure import BandStructure
 
-__all__ = ["band_states", "bands", "reference_level", "to_band_structure"]
+__all__ = [
+    "band_states",
+    "bands",
+    "bands_from_dict",
+    "bands_to_dict",
+    "path_level",
+    "reference_level",
+    "to_band_structure",
+]
 
 
 def band_states(
@@ -29,6 +39,7 @@ def band_states(
     n_bands: int | None = None,
     spin: bool = False,
     vectors: bool = False,
+    measures: Mapping[str, Measure] | None = None,
     overlap_floor: float | None = None,
     solver: str | None = None,
 ) -> EigenStates:
@@ -40,7 +51,7 @@ def band_states(
         What is solved.
     path, npoints, density, eps
         As for `band_path`.
-    n_bands, spin, vectors, overlap_floor, solver
+    n_bands, spin, vectors, measures, overlap_floor, solver
         As for `eigenstates`.
     """
     points = path_points(
@@ -52,6 +63,7 @@ def band_states(
         n_bands=n_bands,
         spin=spin,
         vectors=vectors,
+        measures=measures,
         overlap_floor=overlap_floor,
         solver=solver,
     )
@@ -73,6 +85,27 @@ def reference_level(mesh: EigenStates, along_path: EigenStates) -> float:
     return (vbm + cbm) / 2 if vbm < cbm else fermi_level_of_states(mesh)
 
 
+def path_level(
+    system: LCAOSystem, along_path: EigenStates, kpts: Any = None, *, solver: str | None = None
+) -> float:
+    """The zero of a band structure, with the states on a mesh that it takes; see `bands`.
+
+    Parameters
+    ----------
+    system : LCAOSystem
+        Of which the states are.
+    along_path : EigenStates
+        From `band_states`; their `overlap_floor` is used again.
+    kpts : as for `k_points`
+        The mesh.
+    solver : str, optional
+        As for `eigenstates`.
+    """
+    floor = along_path.overlap_floor
+    mesh = eigenstates(system, mesh_of(system, kpts), overlap_floor=floor, solver=solver)
+    return reference_level(mesh, along_path)
+
+
 def to_band_structure(states: EigenStates, reference: float) -> BandStructure:
     """ASE's band structure of states along a path; it holds energies only, and has a JSON form.
 
@@ -86,6 +119,33 @@ def to_band_structure(states: EigenStates, reference: float) -> BandStructure:
     if states.path is None:
         raise InputError("these states do not lie along a path: use `band_states`")
     return BandStructure(states.path, np.array(states.energies), reference=float(reference))
+
+
+def bands_to_dict(bands: BandStructure) -> dict[str, Any]:
+    """Plain JSON values of a band structure, its path included, that `bands_from_dict` reads."""
+    path = bands.path
+    return {
+        "energies": np.asarray(bands.energies).tolist(),
+        "reference": float(bands.reference),
+        "path": path.path,
+        "kpts": np.asarray(path.kpts).tolist(),
+        "cell": np.asarray(path.cell).tolist(),
+        "special_points": {name: np.asarray(k).tolist() for name, k in path.special_points.items()},
+    }
+
+
+def bands_from_dict(data: Mapping[str, Any]) -> BandStructure:
+    """Inverse of `bands_to_dict`."""
+    from ase.dft.kpoints import BandPath
+    from ase.spectrum.band_structure import BandStructure
+
+    path = BandPath(
+        np.asarray(data["cell"]),
+        np.asarray(data["kpts"]),
+        special_points={name: np.asarray(k) for name, k in data["special_points"].items()},
+        path=data["path"],
+    )
+    return BandStructure(path, np.asarray(data["energies"]), reference=float(data["reference"]))
 
 
 def bands(
@@ -151,9 +211,6 @@ def bands(
         solver=solver,
     )
     if reference is None:
-        mesh = eigenstates(
-            system, mesh_of(system, kpts), overlap_floor=overlap_floor, solver=solver
-        )
-        reference = reference_level(mesh, along)
+        reference = path_level(system, along, kpts, solver=solver)
     attach(system, along, reference)
     return to_band_structure(along, reference)

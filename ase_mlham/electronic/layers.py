@@ -103,6 +103,13 @@ def _direction(
         if direction not in ("a", "b", "c"):
             raise InputError(f"layers along {direction!r}; accepted: a, b, c or a vector (x, y, z)")
         axis = "abc".index(direction)
+        rows = structure.cell[structure.cell.any(axis=1)]
+        if not structure.cell[axis].any():
+            # no lattice vector: x, y or z itself, or what of it is normal to the others
+            unit = np.eye(3)[axis]
+            normal = unit - np.linalg.pinv(rows) @ (rows @ unit) if len(rows) else unit
+            if np.linalg.norm(normal) > 1e-6:
+                return normal / np.linalg.norm(normal), None
         cell = structure.full_cell
         normal = np.cross(cell[axis - 2], cell[axis - 1])
         normal /= np.linalg.norm(normal)
