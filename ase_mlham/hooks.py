@@ -87,6 +87,9 @@ class FormatSpec(Spec):
         "module:function"; `read(path) -> LCAOSystem`, raising only `FormatError` for bad files.
     write : str, optional
         "module:function"; `write(system, path) -> None`, atomic.
+    outline : str, optional
+        "module:function"; `outline(path) -> ase_mlham.formats.Outline`: atoms, electrons and Fermi
+        level without the matrices. Where there is none, the whole file is read for them.
     holds : frozenset of str
         Of "none", "collinear", "spinor" (spin kinds) and "overlap", "position", "radial",
         "fermi_level", "kpts".
@@ -96,6 +99,7 @@ class FormatSpec(Spec):
     sniff: str
     read: str
     write: str | None = None
+    outline: str | None = None
     holds: frozenset[str] = frozenset()
 
 

@@ -150,9 +150,9 @@ def read_atoms(options: argparse.Namespace) -> Atoms:
     """Atoms of a command's FILE: of its own system if it has one, else read by ASE."""
     if format_of(options.file) is None:
         return read_structure(options.file, options.index, molecule=options.molecule)
-    from ase_mlham.formats import read_system
+    from ase_mlham.formats import read_outline
 
-    return read_system(options.file).structure.to_atoms()
+    return read_outline(options.file).structure.to_atoms()
 
 
 def read_structure(path: str | Path, index: str = "-1", *, molecule: bool = False) -> Atoms:

@@ -41,12 +41,13 @@ from ase_mlham.core.structure import Structure
 from ase_mlham.core.system import LCAOSystem
 from ase_mlham.errors import BasisError, FormatError, InputError
 from ase_mlham.formats.atomic import atomic_path
+from ase_mlham.formats.outline import Outline
 from ase_mlham.formats.packing import pack, unpack
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["CONVENTIONS", "VERSION", "NativeFile", "read", "sniff", "write"]
+__all__ = ["CONVENTIONS", "VERSION", "NativeFile", "outline", "read", "sniff", "write"]
 
 FORMAT = "ase-mlham system"
 VERSION = (1, 1)
@@ -96,6 +97,19 @@ def read(path: Path) -> LCAOSystem:
     """
     with NativeFile(path) as file:
         return file.read()
+
+
+def outline(path: Path) -> Outline:
+    """The atoms of a file and the Fermi level, without reading a matrix.
+
+    Raises
+    ------
+    FormatError
+        Not such a file, incomplete, damaged, or of a newer major version.
+    """
+    with NativeFile(path) as file:
+        source = str(file.provenance.get("source", "unknown"))
+        return Outline(file.structure, file.spin, file.n_electrons, file.fermi_level, source)
 
 
 def _text(value: Any) -> str | None:

@@ -22,6 +22,7 @@ def mlham_formats() -> list[FormatSpec]:
             sniff="ase_mlham.formats.native:sniff",
             read="ase_mlham.formats.native:read",
             write="ase_mlham.formats.native:write",
+            outline="ase_mlham.formats.native:outline",
             holds=_EVERYTHING,
         ),
         FormatSpec(
@@ -30,6 +31,7 @@ def mlham_formats() -> list[FormatSpec]:
             patterns=("*.scfout", "*.scfout.gz", "*.scfout.zst"),
             sniff="ase_mlham.formats.openmx.reader:sniff",
             read="ase_mlham.formats.openmx.reader:read",
+            outline="ase_mlham.formats.openmx.reader:outline",
             holds=_EVERYTHING,
         ),
     ]

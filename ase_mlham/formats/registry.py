@@ -12,9 +12,10 @@ from typing import Any
 from ase_mlham import hooks
 from ase_mlham.core.system import LCAOSystem
 from ase_mlham.errors import FormatError, PluginError
+from ase_mlham.formats.outline import Outline
 from ase_mlham.hooks import FormatSpec
 
-__all__ = ["detect_format", "read_system", "sniff_formats", "write_system"]
+__all__ = ["detect_format", "read_outline", "read_system", "sniff_formats", "write_system"]
 
 _log = logging.getLogger(__name__)
 
@@ -147,12 +148,40 @@ def read_system(
     >>> import ase_mlham as mh
     >>> system = mh.read_system("silicon.scfout")  # doctest: +SKIP
     """
-    if format is None:
-        spec = detect_format(path)
-    else:
-        spec = hooks.find("format", format, FormatError)
-        _existing(path)
-    return hooks.load(spec.read)(Path(path), **options)
+    return hooks.load(_chosen(path, format).read)(Path(path), **options)
+
+
+def read_outline(
+    path: str | PathLike[str],
+    format: str | None = None,  # noqa: A002 - as above
+) -> Outline:
+    """Atoms, electrons and Fermi level of a file, without its matrices where the format can.
+
+    Parameters
+    ----------
+    path : path
+        As for `read_system`.
+    format : str, optional
+        Likewise.
+
+    Raises
+    ------
+    FormatError
+        There is no such file, its format is unknown or ambiguous, or it is damaged.
+    """
+    spec = _chosen(path, format)
+    if spec.outline is None:
+        return Outline.of(hooks.load(spec.read)(Path(path)))
+    return hooks.load(spec.outline)(Path(path))
+
+
+def _chosen(path: str | PathLike[str], name: str | None) -> FormatSpec:
+    """The format of a name, or else that of the file, which must exist."""
+    if name is None:
+        return detect_format(path)
+    spec: FormatSpec = hooks.find("format", name, FormatError)
+    _existing(path)
+    return spec
 
 
 def write_system(

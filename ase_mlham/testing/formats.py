@@ -80,10 +80,11 @@ def check_format(
     """Check that a format keeps its promises on good and on damaged files.
 
     For every sample: `sniff` is sure of it, and finds nothing in foreign files, without raising; it
-    can be read; the spin kind is one that the format says it holds; if the format writes, a system
-    survives writing and reading unchanged, and no temporary file remains; cut-off and damaged
-    variants either are read or raise `FormatError` (never another error), in bounded time; and
-    where a cut-off file is read, nothing of the system was in what is lost.
+    can be read; the spin kind is one that the format says it holds; the outline, if there is one,
+    says the same of the atoms; if the format writes, a system survives writing and reading
+    unchanged, and no temporary file remains; cut-off and damaged variants either are read or raise
+    `FormatError` (never another error), in bounded time; and where a cut-off file is read, nothing
+    of the system was in what is lost.
 
     Parameters
     ----------
@@ -120,6 +121,8 @@ def check_format(
             f"{sample} is {system.spin.value}; format {spec.name} says it holds "
             f"{', '.join(sorted(spec.holds))}",
         )
+        if spec.outline is not None:
+            _check_outline(spec, system, sample)
         if spec.write is not None:
             _check_round_trip(spec, system, folder / sample.name)
         _check_damage(spec, sample, system, folder, seconds=seconds, seed=seed)
@@ -149,6 +152,14 @@ def _check_foreign_files(spec: FormatSpec, folder: Path) -> None:
         path.unlink()
 
 
+def _check_outline(spec: FormatSpec, system: LCAOSystem, sample: Path) -> None:
+    """The outline says what the whole system says."""
+    found = hooks.load(spec.outline or "")(sample)
+    for name in ("structure", "spin", "n_electrons", "fermi_level", "source"):
+        a, b = getattr(found, name, None), getattr(system, name)
+        _require(a == b, f"{sample}: the outline has {name} {a}, the system {b}")
+
+
 def _check_round_trip(spec: FormatSpec, system: LCAOSystem, path: Path) -> None:
     read, write = hooks.load(spec.read), hooks.load(spec.write or "")
     before = set(path.parent.iterdir())
@@ -169,6 +180,7 @@ def _check_damage(
     seed: int,
 ) -> None:
     read, sniff = hooks.load(spec.read), hooks.load(spec.sniff)
+    outline = None if spec.outline is None else hooks.load(spec.outline)
     work = folder / "damaged"
     work.mkdir()
     for damage, path in damaged_copies(sample, work, seed=seed):
@@ -178,6 +190,13 @@ def _check_damage(
             sniff(path)
         except Exception as error:
             raise AssertionError(f"{where}: sniff raises {error!r}") from error
+        if outline is not None:
+            try:
+                outline(path)
+            except FormatError as error:
+                _require(len(str(error)) > 10, f"{where}: the message is only {str(error)!r}")
+            except Exception as error:
+                raise AssertionError(f"{where}: {error!r} from the outline") from error
         try:
             result = read(path)
         except FormatError as error:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,15 @@ from ase_mlham.formats.openmx.scfout import (
     HEADER_BYTES,
     READ_VERSIONS,
     Scfout,
+    ScfoutOutline,
     parse_header,
     read_scfout,
+    read_scfout_outline,
 )
+from ase_mlham.formats.outline import Outline
 from ase_mlham.units import OPENMX
 
-__all__ = ["read", "sniff"]
+__all__ = ["outline", "read", "sniff"]
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +52,9 @@ _SPIN = {0: SpinKind.NONE, 1: SpinKind.COLLINEAR, 3: SpinKind.SPINOR}
 # on a grid and differ by up to 1e-3 Å. Other matrices in their place differ by their own size.
 _WORST = {"hamiltonian": 1e-3, "overlap": 1e-6, "position": 0.1, "gradient": 0.1}
 _ELECTRON_TOLERANCE = 1e-3
+
+SOURCE = "OpenMX"
+"""In the provenance, and in messages."""
 
 
 def sniff(path: Path) -> float:
@@ -93,19 +100,56 @@ def read(
         Not such a file, of another version, cut off, damaged, or in disagreement with its input.
     """
     contents = read_scfout(path)
-    path = contents.path
-    text = contents.input_text if input_file is None else read_text(input_file)
-    try:
+    with _named(contents, input_file) as text:
         source = _Source(contents, OpenMXInput(text))
-    except FormatError as error:
-        origin = "its copy of the input" if input_file is None else str(input_file)
-        raise FormatError(
-            f"{path}: {origin} cannot be used: {error}; give the input of the run as input_file="
-        ) from error
     try:
         return source.system()
     except (InputError, BasisError) as error:
-        raise FormatError(f"{path}: the contents do not fit together: {error}") from error
+        raise FormatError(f"{contents.path}: the contents do not fit together: {error}") from error
+
+
+def outline(
+    path: str | os.PathLike[str], *, input_file: str | os.PathLike[str] | None = None
+) -> Outline:
+    """The atoms of a `.scfout` file and the Fermi level, without reading a matrix.
+
+    Parameters
+    ----------
+    path, input_file : path
+        As for `read`.
+
+    Raises
+    ------
+    FormatError
+        Not such a file, of another version, cut off, or in disagreement with its input.
+    """
+    contents = read_scfout_outline(path)
+    with _named(contents, input_file) as text:
+        atoms = _Atoms(contents, OpenMXInput(text))
+    try:
+        structure = atoms.structure()
+    except InputError as error:
+        raise FormatError(f"{contents.path}: the contents do not fit together: {error}") from error
+    return Outline(
+        structure,
+        _SPIN[contents.header.spin_switch],
+        contents.n_electrons,
+        contents.chemical_potential * OPENMX.hartree,
+        SOURCE,
+    )
+
+
+@contextmanager
+def _named(contents: ScfoutOutline, input_file: str | os.PathLike[str] | None) -> Iterator[str]:
+    """Text of the input; complaints about it say which input it is, and what to do."""
+    try:
+        yield contents.input_text if input_file is None else read_text(input_file)
+    except FormatError as error:
+        origin = "its copy of the input" if input_file is None else str(input_file)
+        raise FormatError(
+            f"{contents.path}: {origin} cannot be used: {error}; give the input of the run as "
+            "input_file="
+        ) from error
 
 
 def _joined(matrices: list[BlockMatrix]) -> BlockMatrix:
@@ -115,22 +159,16 @@ def _joined(matrices: list[BlockMatrix]) -> BlockMatrix:
 
 
 @dataclass(eq=False)
-class _Source:
-    """A file and its input, checked against one another; makes the parts of the system."""
+class _Atoms:
+    """A file without its matrices and its input, checked against one another."""
 
-    contents: Scfout
+    contents: ScfoutOutline
     input: OpenMXInput
-    warnings: list[str] = field(default_factory=list)
-    asymmetry: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_orbitals()
         self.species = self._elements()
-        self.k_mesh = self.input.k_mesh
-        self.charge = self.input.number("scf.system.charge", 0.0)
-        self.pao: dict[str, PaoFile] = {}
 
-    # ------------------------------------------------------------------ what the input says
     def _check_orbitals(self) -> None:
         contents, atoms = self.contents, self.input.atoms
         if len(atoms) != len(contents.n_orbitals):
@@ -160,6 +198,32 @@ class _Source:
                 )
         return out
 
+    def structure(self) -> Structure:
+        contents = self.contents
+        numbers = [_NUMBERS[species.basis.symbol] for species, _ in self.input.atoms]
+        return Structure(
+            np.array(numbers),
+            contents.positions * OPENMX.bohr,
+            contents.cell * OPENMX.bohr,
+            np.any(contents.R != 0, axis=0),
+        )
+
+
+@dataclass(eq=False)
+class _Source(_Atoms):
+    """Both, with the matrices; makes the parts of the system."""
+
+    contents: Scfout
+    warnings: list[str] = field(default_factory=list)
+    asymmetry: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.k_mesh = self.input.k_mesh
+        self.charge = self.input.number("scf.system.charge", 0.0)
+        self.pao: dict[str, PaoFile] = {}
+
+    # ------------------------------------------------------------------ what the input says
     def _read_radial_functions(self) -> None:
         for element, species in self.species.items():
             found = find_pao(species.basis, self.contents.path, self.input.word("DATA.PATH"))
@@ -218,16 +282,6 @@ class _Source:
                     shells.append(Shell(l, cutoff, radial, f"{LETTERS[l]}{zeta + 1}"))
             out.append(SpeciesBasis(_NUMBERS[element], tuple(shells), valence[element], basis.text))
         return OrbitalBasis(tuple(out))
-
-    def structure(self) -> Structure:
-        contents = self.contents
-        numbers = [_NUMBERS[species.basis.symbol] for species, _ in self.input.atoms]
-        return Structure(
-            np.array(numbers),
-            contents.positions * OPENMX.bohr,
-            contents.cell * OPENMX.bohr,
-            np.any(contents.R != 0, axis=0),
-        )
 
     def _matrix(
         self, name: str, flat: NDArray, pattern: BlockPattern, symmetry: int = 1
@@ -335,7 +389,7 @@ class _Source:
     def provenance(self) -> dict[str, Any]:
         c, read_word = self.contents, self.input.word
         return {
-            "source": "OpenMX",
+            "source": SOURCE,
             "format": "scfout",
             "version": c.header.version,
             "file": c.path.name,

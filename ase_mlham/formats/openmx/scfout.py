@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from ase_mlham.errors import FormatError
 from ase_mlham.formats.compression import ByteStream
 
-__all__ = ["READ_VERSIONS", "Header", "Scfout", "parse_header", "read_scfout"]
+__all__ = [
+    "READ_VERSIONS",
+    "Header",
+    "Scfout",
+    "ScfoutOutline",
+    "parse_header",
+    "read_scfout",
+    "read_scfout_outline",
+]
 
 READ_VERSIONS = {0: "OpenMX 3.8 and before", 3: "OpenMX 3.9 and later"}
 """Versions of the layout that are read."""
@@ -84,9 +92,9 @@ def parse_header(data: bytes | bytearray) -> Header | None:
     return None
 
 
-@dataclass(frozen=True, eq=False)
-class Scfout:
-    """Contents of a file: Hartree, bohr, OpenMX's orbital order, blocks in both directions.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ScfoutOutline:
+    """Contents of a file without its matrices: Hartree, bohr, every block in both directions.
 
     Attributes
     ----------
@@ -104,18 +112,6 @@ class Scfout:
         Atoms of each block, from 0.
     R : (n_blocks, 3) int
         Lattice vector of j.
-    hamiltonian : (1, 2 or 4, n) float
-        Blocks one after another, row-major: H; H up, H down; or uu, dd, Re ud, Im ud.
-    imaginary : (3, n) float, optional
-        Non-collinear: imaginary parts of uu, dd, ud from the non-local potential.
-    overlap : (1, n) float
-        S.
-    position : (3, n) float
-        <i| r - tau_i |j>, bohr.
-    momentum : (3, n) float, optional
-        <d i/dx | j>, 1/bohr; version 3 only.
-    density_trace : float
-        Sum of the density matrix times S: electrons, or half of them without spin.
     solver : int
         2 cluster, 3 band.
     chemical_potential : float
@@ -138,18 +134,40 @@ class Scfout:
     i: NDArray[np.int64]
     j: NDArray[np.int64]
     R: NDArray[np.int64]
-    hamiltonian: NDArray[np.float64]
-    imaginary: NDArray[np.float64] | None
-    overlap: NDArray[np.float64]
-    position: NDArray[np.float64]
-    momentum: NDArray[np.float64] | None
-    density_trace: float
     solver: int
     chemical_potential: float
     temperature: float
     n_electrons: float
     total_spin: float
     input_text: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scfout(ScfoutOutline):
+    """Contents of a file, in OpenMX's orbital order.
+
+    Attributes
+    ----------
+    hamiltonian : (1, 2 or 4, n) float
+        Blocks one after another, row-major: H; H up, H down; or uu, dd, Re ud, Im ud.
+    imaginary : (3, n) float, optional
+        Non-collinear: imaginary parts of uu, dd, ud from the non-local potential.
+    overlap : (1, n) float
+        S.
+    position : (3, n) float
+        <i| r - tau_i |j>, bohr.
+    momentum : (3, n) float, optional
+        <d i/dx | j>, 1/bohr; version 3 only.
+    density_trace : float
+        Sum of the density matrix times S: electrons, or half of them without spin.
+    """
+
+    hamiltonian: NDArray[np.float64]
+    imaginary: NDArray[np.float64] | None
+    overlap: NDArray[np.float64]
+    position: NDArray[np.float64]
+    momentum: NDArray[np.float64] | None
+    density_trace: float
 
 
 class _Reader:
@@ -199,23 +217,63 @@ def read_scfout(path: str | os.PathLike[str]) -> Scfout:
         Not such a file, of a version that is not read, cut off or damaged.
     """
     with ByteStream(path) as stream:
-        header = parse_header(stream.read(HEADER_BYTES, "the header"))
-        if header is None:
-            raise FormatError(f"{path}: does not begin like a .scfout file of OpenMX")
-        if header.version not in READ_VERSIONS:
-            known = " and ".join(f"{v} ({name})" for v, name in READ_VERSIONS.items())
-            raise FormatError(
-                f"{path}: version {header.version} of the .scfout layout; versions {known} are "
-                "read. Run the calculation again with one of these"
-            )
-        if header.spin_switch == 2:
-            raise FormatError(f"{path}: spin switch 2 does not exist (0, 1 and 3 do)")
-        contents = _read_body(_Reader(stream, header))
+        reader = _Reader(stream, _read_header(stream))
+        atoms = _read_atoms(reader)
+        matrices = _read_matrices(reader, atoms)
+        contents = Scfout(**atoms.fields, **matrices, **_read_end(reader))
         stream.drain()
     return contents
 
 
-def _read_body(reader: _Reader) -> Scfout:
+def read_scfout_outline(path: str | os.PathLike[str]) -> ScfoutOutline:
+    """Read a `.scfout` file and leave out the matrices: memory does not grow with their size.
+
+    A plain file is read at both ends only; a compressed one has to be decompressed on the way.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Raises
+    ------
+    FormatError
+        Not such a file, of a version that is not read, or cut off.
+    """
+    with ByteStream(path) as stream:
+        reader = _Reader(stream, _read_header(stream))
+        atoms = _read_atoms(reader)
+        stream.skip(8 * atoms.matrix_size * _matrices_in(atoms), "the matrices")
+        contents = ScfoutOutline(**atoms.fields, **_read_end(reader))
+        stream.drain()
+    return contents
+
+
+def _read_header(stream: ByteStream) -> Header:
+    path = stream.path
+    header = parse_header(stream.read(HEADER_BYTES, "the header"))
+    if header is None:
+        raise FormatError(f"{path}: does not begin like a .scfout file of OpenMX")
+    if header.version not in READ_VERSIONS:
+        known = " and ".join(f"{v} ({name})" for v, name in READ_VERSIONS.items())
+        raise FormatError(
+            f"{path}: version {header.version} of the .scfout layout; versions {known} are "
+            "read. Run the calculation again with one of these"
+        )
+    if header.spin_switch == 2:
+        raise FormatError(f"{path}: spin switch 2 does not exist (0, 1 and 3 do)")
+    return header
+
+
+class _Atoms(NamedTuple):
+    """What stands before the matrices: fields of the outline, and what the matrices look like."""
+
+    fields: dict[str, Any]
+    matrix_size: int
+    order_max: int
+
+
+def _read_atoms(reader: _Reader) -> _Atoms:
     header = reader.header
     n_atoms = header.n_atoms
     order_max = 1
@@ -241,8 +299,29 @@ def _read_body(reader: _Reader) -> Scfout:
         raise reader.refuse("the lattice translations are not those of the lattice vectors")
     if abs(reciprocal @ cell.T / (2 * np.pi) - np.eye(3)).max() > 1e-6:
         raise reader.refuse("the reciprocal vectors are not those of the lattice vectors")
+    fields = {
+        "path": reader.stream.path,
+        "header": header,
+        "cell": cell,
+        "positions": positions,
+        "n_orbitals": n_orbitals,
+        "i": i,
+        "j": j,
+        "R": R,
+    }
+    return _Atoms(fields, int((n_orbitals[i] * n_orbitals[j]).sum()), order_max)
 
-    n = int((n_orbitals[i] * n_orbitals[j]).sum())
+
+def _matrices_in(atoms: _Atoms) -> int:
+    """How many matrices follow: H, its imaginary part, S, positions, momenta, density."""
+    header = atoms.fields["header"]
+    n_spin = header.spin_switch + 1
+    newer = 3 + 2 if header.version else 0
+    return n_spin + (3 if n_spin == 4 else 0) + 1 + 3 * atoms.order_max + n_spin + newer
+
+
+def _read_matrices(reader: _Reader, atoms: _Atoms) -> dict[str, Any]:
+    header, n, order_max = reader.header, atoms.matrix_size, atoms.order_max
 
     def matrices(count: int, what: str, bound: float) -> NDArray[np.float64]:
         return reader.reals(count * n, what, bound).reshape(count, n)
@@ -261,32 +340,30 @@ def _read_body(reader: _Reader) -> Scfout:
             electrons += float(np.vdot(density, overlap))
     if header.version:
         reader.stream.skip(2 * 8 * n, "the imaginary part of the density matrix")
+    return {
+        "hamiltonian": hamiltonian,
+        "imaginary": imaginary,
+        "overlap": overlap,
+        "position": position,
+        "momentum": momentum,
+        "density_trace": electrons,
+    }
+
+
+def _read_end(reader: _Reader) -> dict[str, Any]:
+    """What stands behind the matrices."""
     solver = int(reader.integers(1, "the code of the solver", 0, 100)[0])
     numbers = reader.reals(10, "the numbers after the matrices", 1e12)
     n_lines = int(reader.integers(1, "the length of the input", 0, _MAX_LINES)[0])
     copy = reader.stream.read(_LINE * n_lines, "the copy of the input")
     lines = [copy[at : at + _LINE].split(b"\0")[0] for at in range(0, len(copy), _LINE)]
-    return Scfout(
-        path=reader.stream.path,
-        header=header,
-        cell=cell,
-        positions=positions,
-        n_orbitals=n_orbitals,
-        i=i,
-        j=j,
-        R=R,
-        hamiltonian=hamiltonian,
-        imaginary=imaginary,
-        overlap=overlap,
-        position=position,
-        momentum=momentum,
-        density_trace=electrons,
-        solver=solver,
-        chemical_potential=float(numbers[0]),
-        temperature=float(numbers[1]),
-        n_electrons=float(numbers[8]),
-        total_spin=float(numbers[9]),
-        input_text=b"".join(
+    return {
+        "solver": solver,
+        "chemical_potential": float(numbers[0]),
+        "temperature": float(numbers[1]),
+        "n_electrons": float(numbers[8]),
+        "total_spin": float(numbers[9]),
+        "input_text": b"".join(
             line if line.endswith(b"\n") else line + b"\n" for line in lines
         ).decode("latin-1"),
-    )
+    }
