@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -59,19 +60,39 @@ class BandsAndDOS(CachedHamiltonian):
             reference = reference_level(self.states(atoms=atoms), along)
         else:
             reference = self.fermi_level(atoms)
+        self._complain(reference, atoms)
         return to_band_structure(along, reference)
 
     def fermi_level(self, atoms: Atoms | None = None) -> float:
         """Fermi level on the mesh, eV."""
         p = self.parameters
-        return float(fermi_level_of_states(self.states(atoms=atoms), p.smearing, p.occupation))
+        return self._kept(
+            "Fermi level",
+            lambda: float(
+                fermi_level_of_states(self.states(atoms=atoms), p.smearing, p.occupation)
+            ),
+            atoms,
+        )
 
     def gap(self, atoms: Atoms | None = None) -> Gap:
         """Band gap, searched for between the points of the mesh too in small cells."""
         from ase_mlham.electronic.gap import gap
 
-        p = self.parameters
-        return gap(self.system(atoms), self._mesh, overlap_floor=p.overlap_floor, solver=p.solver)
+        return self._kept(
+            "gap", lambda: gap(self.system(atoms), self._mesh, **self._solving), atoms
+        )
+
+    def _complain(self, level: float, atoms: Atoms | None) -> None:
+        """Warn of what is to be said against bands and densities of states."""
+        from ase_mlham.electronic.collapse import complaints
+
+        found = self._kept(
+            "complaints",
+            lambda: complaints(self.system(atoms), self.states(atoms=atoms), level),
+            atoms,
+        )
+        for text, kind in found:
+            warnings.warn(text, kind, stacklevel=3)
 
     def dos(
         self,
@@ -94,6 +115,7 @@ class BandsAndDOS(CachedHamiltonian):
         if width is None and (states.mesh is None or max(states.mesh.size) == 1):
             width = DEFAULT_SMEARING
         level = self.fermi_level(atoms)
+        self._complain(level, atoms)
         return dos_of_states(states, level, window=window, npoints=npoints, width=width)
 
     def pdos(
@@ -110,12 +132,4 @@ class BandsAndDOS(CachedHamiltonian):
         """
         from ase_mlham.electronic.dos import pdos
 
-        p = self.parameters
-        return pdos(
-            self.system(atoms),
-            self._mesh,
-            by=by,
-            overlap_floor=p.overlap_floor,
-            solver=p.solver,
-            **options,
-        )
+        return pdos(self.system(atoms), self._mesh, by=by, **self._solving, **options)

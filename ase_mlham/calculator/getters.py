@@ -36,18 +36,22 @@ class ElectronicGetters(BandsAndDOS):
     def get_occupation_numbers(self, kpt: int = 0, spin: int = 0) -> NDArray[np.float64]:
         """Electrons (n_bands,) in each state at a k-point: up to 2, or 1 where states have spin."""
         states = self._active()
-        filling = occupations(states, *self._filling(self.states()))
+        filling = occupations(states, *self._filling())
         return np.array(states.degeneracy * filling[spin, kpt])
 
-    def _filling(self, mesh: EigenStates) -> tuple[float, float, str]:
+    def _filling(self) -> tuple[float, float, str]:
         """Fermi level, width and method for occupation numbers that count the electrons exactly."""
-        p = self.parameters
-        method = "fermi-dirac" if p.occupation in (None, "tetrahedron") else p.occupation
-        width = p.smearing
-        if width is None:
-            # tetrahedra weight states without filling them; an insulator needs no width at all
-            width = DEFAULT_SMEARING if band_edges(mesh) is None else 1e-3
-        return fermi_level_of_states(mesh, width, method), width, method
+
+        def found() -> tuple[float, float, str]:
+            p, mesh = self.parameters, self.states()
+            method = "fermi-dirac" if p.occupation in (None, "tetrahedron") else p.occupation
+            width = p.smearing
+            if width is None:
+                # tetrahedra weight states without filling them; an insulator needs no width at all
+                width = DEFAULT_SMEARING if band_edges(mesh) is None else 1e-3
+            return fermi_level_of_states(mesh, width, method), width, method
+
+        return self._kept("filling", found, None)
 
     def get_ibz_k_points(self) -> NDArray[np.float64]:
         """k-points (n_k, 3) with eigenvalues, fractions: of k and -k one, where both are equal."""

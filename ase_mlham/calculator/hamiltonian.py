@@ -1,30 +1,46 @@
-"""The calculator's foundation: source of H, parameters, the live structure, and the two caches.
+"""The calculator's foundation: source of H, parameters, the live structure, and what is kept.
 
 Two things are expensive and kept: H and S of a structure, and the eigenvalues of a structure on a
 set of k-points. A band plot therefore needs no second prediction, and does not throw away the mesh
-that the Fermi level came from. The electronic getters of ASE carry no atoms: they answer for the
-structure that the calculator is attached to, as it is at that moment.
+that the Fermi level came from. What follows from them (Fermi level, charges) is kept as well, and
+is all that a change of smearing or charge makes wrong. Nothing is ever deleted because something
+changed: keys say what a value was made from, so that what comes back is found again.
+
+The electronic getters of ASE carry no atoms: they answer for the structure that the calculator is
+attached to, as it is at that moment.
 
 Methods for one kind of result live in modules of their own, in a class derived from
-`CachedHamiltonian`: they ask `self.system(atoms)` for H, `self.states(...)` for eigenvalues, and
-pass `self._solving` on to every function that diagonalises.
+`CachedHamiltonian`: they ask `self.system(atoms)` for H, `self.states(...)` for eigenvalues, pass
+`self._solving` on to every function that diagonalises, and may keep what they made with
+`self._kept(name, make, atoms)`.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-import numpy as np
 from ase import Atoms
 from ase.calculators import calculator as ase_calculator
 
 from ase_mlham.calculator.caches import Recent
-from ase_mlham.calculator.parameters import DEFAULTS, is_path, plain_parameters
-from ase_mlham.calculator.sources import PredictsHamiltonian, mention_ignored_moments
+from ase_mlham.calculator.parameters import (
+    DEFAULTS,
+    CalculatorInputError,
+    configured,
+    is_path,
+    kpts_key,
+    plain_parameters,
+)
+from ase_mlham.calculator.sources import (
+    ModelSource,
+    PredictsHamiltonian,
+    Source,
+    open_source,
+)
 from ase_mlham.core import BlockMatrix, LCAOSystem
 from ase_mlham.electronic.fermi import mesh_of
 from ase_mlham.electronic.kpoints import KPoints, k_points
@@ -32,9 +48,11 @@ from ase_mlham.electronic.states import EigenStates, eigenstates
 
 __all__ = ["CachedHamiltonian"]
 
+Value = TypeVar("Value")
+
 POPULATIONS = ("charges", "magmom", "magmoms")
-DELEGATED = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
-_KEPT_SYSTEMS, _KEPT_STATES = 2, 8
+DELEGATED = tuple(n for n in ase_calculator.all_properties if n not in POPULATIONS)
+_KEPT = {"_systems": 2, "_states": 8, "_views": 8, "_derived": 16}
 
 
 class CachedHamiltonian(ase_calculator.Calculator):
@@ -47,23 +65,29 @@ class CachedHamiltonian(ase_calculator.Calculator):
 
     def __init__(
         self,
-        model: str | PathLike[str] | PredictsHamiltonian = "sige",
+        model: str | PathLike[str] | PredictsHamiltonian | None = None,
         *,
         atoms: Atoms | None = None,
         directory: str | PathLike[str] = ".",
         label: str | None = None,
         **parameters: Any,
     ) -> None:
-        self._model: PredictsHamiltonian | None = None
-        self._model_is_given = False
+        self._opened: Source | None = None
         self._potential: ase_calculator.Calculator | None = None
         self._live: Atoms | None = None
         self._mesh: Any = None
         self._forget()
+        if model is None and parameters.get("system") is None:
+            model = configured().get("model", DEFAULTS["model"])
+        if isinstance(model, str | PathLike):
+            for name, value in configured().items():
+                if name != "model":
+                    parameters.setdefault(name, value)
         super().__init__(atoms=atoms, directory=directory, label=label, model=model, **parameters)
 
     def _forget(self) -> None:
-        self._systems, self._states = Recent(_KEPT_SYSTEMS), Recent(_KEPT_STATES)
+        self._systems, self._states = Recent(_KEPT["_systems"]), Recent(_KEPT["_states"])
+        self._views, self._derived = Recent(_KEPT["_views"]), Recent(_KEPT["_derived"])
 
     # ------------------------------------------------------------------ parameters
     def set(self, **parameters: Any) -> dict[str, Any]:
@@ -75,21 +99,29 @@ class CachedHamiltonian(ase_calculator.Calculator):
             Those that were changed.
         """
         plain = plain_parameters(parameters)
+        given = [n for n in ("model", "system") if parameters.get(n) is not None]
+        if len(given) == 2:
+            raise CalculatorInputError("give a model or a system, not both")
+        if given:
+            plain["system" if given == ["model"] else "model"] = None
+        wanted = {**self.parameters, **plain}
+        if wanted["model"] is None and wanted["system"] is None:
+            raise CalculatorInputError("no source of H is left: give a model or a system")
+        source = parameters[given[0]] if given else None
+        new = self._new_source(source, wanted)
         changed: dict[str, Any] = super().set(**plain)
-        if "model" in parameters and not isinstance(parameters["model"], str | PathLike):
-            self._model, self._model_is_given = parameters["model"], True
-        elif {"model", "device", "dtype"} & changed.keys() and (
-            "model" in changed or not self._model_is_given
-        ):
-            self._model, self._model_is_given = None, False
-        if {"model", "device", "dtype"} & changed.keys():
+        if new is not None:
+            self._opened = new
+            self._forget()
+        elif changed.keys() & {"model", "system", "device", "dtype"}:
+            self._opened = None
             self._forget()
         if "potential" in parameters and parameters["potential"] is not self._potential:
             self._potential = parameters["potential"]
             self.results.clear()
         if "kpts" in changed and not is_path(changed["kpts"]):
             self._mesh = changed["kpts"]
-        if changed.keys() - {"bandpath", "potential"}:
+        if new is not None or changed.keys() - {"bandpath", "potential"}:
             for name in POPULATIONS:
                 self.results.pop(name, None)
         self.implemented_properties = list(POPULATIONS)
@@ -98,23 +130,58 @@ class CachedHamiltonian(ase_calculator.Calculator):
             self.implemented_properties += [name for name in provided if name in DELEGATED]
         return changed
 
+    def _new_source(self, source: Any, wanted: dict[str, Any]) -> Source | None:
+        """Source made of an object, if one was given; names are opened when first used."""
+        new: Source | None = None
+        if source is not None and not isinstance(source, str | PathLike):
+            new = open_source(source)
+        kept = self._opened if source is None else new
+        if isinstance(kept, ModelSource) and kept.name is None:
+            for name in ("device", "dtype"):
+                if wanted[name] != DEFAULTS[name]:
+                    raise CalculatorInputError(
+                        f"{name}={wanted[name]!r} for a model that was given as an object, which "
+                        f"is where it is: load it so, load_model(..., {name}={wanted[name]!r}), or "
+                        "give its name"
+                    )
+        return new
+
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """Parameters that differ from the defaults, and always where H comes from."""
+        found: dict[str, Any] = super().todict(skip_default)
+        if skip_default:
+            for name in ("model", "system"):
+                found.pop(name, None)
+                if self.parameters[name] is not None:
+                    found[name] = self.parameters[name]
+        return found
+
     @property
     def _solving(self) -> dict[str, Any]:
         """Keyword arguments of everything that diagonalises."""
         return {"overlap_floor": self.parameters.overlap_floor, "solver": self.parameters.solver}
 
+    # ------------------------------------------------------------------ source
+    @property
+    def _source(self) -> Source:
+        if self._opened is None:
+            p = self.parameters
+            self._opened = open_source(p.model, p.device, p.dtype)
+        return self._opened
+
     @property
     def model(self) -> PredictsHamiltonian:
-        """The model, loaded when first used."""
-        if self._model is None:
-            from ase_mlham.hooks import load
+        """The model, loaded when first used.
 
-            load_model = load("ase_mlham.learning.model:load_model")
-            options = {} if self.parameters.dtype is None else {"dtype": self.parameters.dtype}
-            self._model = load_model(
-                self.parameters.model, device=self.parameters.device, **options
-            )
-        return self._model
+        Raises
+        ------
+        CalculatorInputError
+            The Hamiltonian is that of a file or system.
+        """
+        if not isinstance(self._source, ModelSource):
+            where = self.parameters.model or self.parameters.system
+            raise CalculatorInputError(f"the Hamiltonian comes from {where}: there is no model")
+        return self._source.model
 
     # ------------------------------------------------------------------ which structure
     def set_atoms(self, atoms: Atoms) -> None:
@@ -122,7 +189,10 @@ class CachedHamiltonian(ase_calculator.Calculator):
         self._live = atoms
 
     def get_atoms(self) -> Atoms:
-        """Copy of the atoms with this calculator attached, which stays with the original."""
+        """Copy of the atoms with this calculator attached, which stays with the original.
+
+        Before any are attached, those of the file or system that H comes from.
+        """
         live = self._current(None)
         atoms = live.copy()
         atoms.calc = self
@@ -133,13 +203,21 @@ class CachedHamiltonian(ase_calculator.Calculator):
         for candidate in (atoms, self._live, self.atoms):
             if candidate is not None:
                 return candidate
-        raise ase_calculator.PropertyNotPresent(
-            "this calculator has no atoms: attach it with `atoms.calc = calculator`, or give atoms="
-        )
+        own = self._source.structure()
+        if own is None:
+            raise ase_calculator.PropertyNotPresent(
+                "this calculator has no atoms: attach it with `atoms.calc = calculator`, or give "
+                "atoms="
+            )
+        self._live = own.to_atoms()
+        return self._live
 
-    # ------------------------------------------------------------------ the two caches
+    # ------------------------------------------------------------------ what is kept
+    def _structure_key(self, atoms: Atoms) -> Hashable:
+        return self._source.key(atoms, self.parameters.on_unknown)
+
     def system(self, atoms: Atoms | None = None) -> LCAOSystem:
-        """Predicted system of a structure, with `charge` taken from its electrons.
+        """System of a structure, with `charge` taken from its electrons.
 
         Initial magnetic moments are what a magnetic model predicts for, vectors too if it is a
         spinor model; one that sees no moments ignores them, with a `DomainWarning`.
@@ -148,52 +226,71 @@ class CachedHamiltonian(ase_calculator.Calculator):
         ----------
         atoms : ase.Atoms, optional
             Those that the calculator is attached to if not given; likewise in all methods below.
+
+        Raises
+        ------
+        CalculatorInputError
+            H comes from a file or system, and the atoms are not those that it was computed for.
+        DomainError
+            The model does not know an element or a distance.
         """
         atoms = self._current(atoms)
-        charge = self.parameters.charge
+        source, p = self._source, self.parameters
         neutral: LCAOSystem = self._systems.get(
-            self._structure_key(atoms),
-            lambda: self.model.predict(atoms, on_unknown=self.parameters.on_unknown),
+            self._structure_key(atoms), lambda: source.system(atoms, p.on_unknown)
         )
-        neutral = mention_ignored_moments(neutral, self.model, atoms)
-        return neutral.replace(n_electrons=neutral.n_electrons - charge) if charge else neutral
+        neutral = source.reservations(neutral, atoms)
+        return neutral.replace(n_electrons=neutral.n_electrons - p.charge) if p.charge else neutral
 
     def hamiltonian(self, atoms: Atoms | None = None) -> tuple[BlockMatrix, BlockMatrix]:
         """H(R) in eV and S(R)."""
         system = self.system(atoms)
         return system.hamiltonian, system.overlap
 
-    def _structure_key(self, atoms: Atoms) -> tuple[Hashable, ...]:
-        p = self.parameters
-        # exact bytes: a rounded key would answer for another structure
-        arrays = [atoms.numbers, atoms.positions, np.asarray(atoms.cell), atoms.pbc]
-        if getattr(self.model, "sees_moments", False):
-            # none at all is refused, and is not the same as zeros
-            arrays.append(np.array(atoms.has("initial_magmoms")))
-            arrays.append(atoms.get_initial_magnetic_moments())
-        return (
-            self.model.identity,
-            p.device,
-            p.dtype,
-            p.on_unknown,
-            *(a.tobytes() for a in arrays),
-        )
-
     def states(self, kpts: Any = None, *, atoms: Atoms | None = None) -> EigenStates:
-        """Eigenvalues on some k-points; on the mesh if not given."""
-        atoms = self._current(atoms)
-        system = self.system(atoms)
-        points = mesh_of(system, self._mesh) if kpts is None else k_points(kpts, system.structure)
-        states = self._eigenstates(atoms, system, points)
-        return replace(states, path=points.path, mesh=points.mesh, n_electrons=system.n_electrons)
+        """Eigenvalues on some k-points.
 
-    def _eigenstates(self, atoms: Atoms, system: LCAOSystem, points: KPoints) -> EigenStates:
+        Parameters
+        ----------
+        kpts : as for `ase_mlham.electronic.kpoints.k_points`
+            The mesh of the calculator if not given.
+        """
+        atoms = self._current(atoms)
         p = self.parameters
-        key = (*self._structure_key(atoms), points.kpts.tobytes(), p.solver, p.overlap_floor)
-        return self._states.get(
-            key,
-            lambda: eigenstates(system, points, solver=p.solver, overlap_floor=p.overlap_floor),
+        structure = self._structure_key(atoms)
+        solving = (p.solver, p.overlap_floor)
+        chosen = ("mesh", *kpts_key(self._mesh)) if kpts is None else kpts_key(kpts)
+
+        def solved() -> EigenStates:
+            system = self.system(atoms)
+            points = self._points(system, kpts)
+            found: EigenStates = self._states.get(
+                (structure, points.kpts.tobytes(), *solving),
+                lambda: eigenstates(system, points, **self._solving),
+            )
+            return replace(
+                found, path=points.path, mesh=points.mesh, n_electrons=system.n_electrons
+            )
+
+        return self._views.get((structure, chosen, *solving, p.charge), solved)
+
+    def _points(self, system: LCAOSystem, kpts: Any) -> KPoints:
+        return mesh_of(system, self._mesh) if kpts is None else k_points(kpts, system.structure)
+
+    def _kept(self, name: str, make: Callable[[], Value], atoms: Atoms | None) -> Value:
+        """Something that follows from the states on the mesh, their filling included."""
+        p = self.parameters
+        key = (
+            name,
+            self._structure_key(self._current(atoms)),
+            kpts_key(self._mesh),
+            p.solver,
+            p.overlap_floor,
+            p.smearing,
+            p.occupation,
+            p.charge,
         )
+        return self._derived.get(key, make)
 
     def _active(self) -> EigenStates:
         """States that the getters without atoms speak of: on the path if `kpts` is one."""
@@ -217,17 +314,10 @@ class CachedHamiltonian(ase_calculator.Calculator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Parameters and links; what can be made again is left out."""
-        state = dict(self.__dict__)
-        state["_systems"], state["_states"] = Recent(_KEPT_SYSTEMS), Recent(_KEPT_STATES)
-        if not self._model_is_given:
-            state["_model"] = None
-        return state
+        return {**self.__dict__, **{name: Recent(size) for name, size in _KEPT.items()}}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         new = type(self).__new__(type(self))
         memo[id(self)] = new
-        # weights do not change: copies of a calculator share them
-        memo[id(self._model)] = self._model
-        state = {**self.__getstate__(), "_model": self._model}
-        new.__dict__.update(copy.deepcopy(state, memo))
+        new.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
         return new

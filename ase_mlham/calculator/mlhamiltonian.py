@@ -10,15 +10,19 @@ __all__ = ["MLHamiltonian"]
 
 
 class MLHamiltonian(ElectronicGetters, AseProperties, RealSpaceMethods):
-    """ASE calculator on a model of the Hamiltonian.
+    """ASE calculator on a Hamiltonian: of a model, of a file, or of a system in memory.
 
     Everything but the model is given by keyword, and may be changed with `set`, which drops no more
     than what the change makes wrong.
 
     Parameters
     ----------
-    model : str, path or HamiltonianModel
-        Name of an installed model, a `.mlham` file, or a model object.
+    model : str, path or HamiltonianModel, optional
+        Name of an installed model, a `.mlham` file, or a model object; or a file with its own
+        Hamiltonian, such as the output of a DFT code, which is then used for its own structure.
+        "sige" if nothing is given, or what ASE's configuration file names, see below.
+    system : LCAOSystem, optional
+        A Hamiltonian in memory, in place of a model; for its own structure likewise.
     kpts : as for `ase_mlham.electronic.kpoints.k_points`
         Mesh for Fermi level, gap, DOS and charges; by default Gamma-centred with 5 points per Å^-1.
         A path may be given too, as ASE's tools do: then the getters for eigenvalues answer for the
@@ -29,7 +33,7 @@ class MLHamiltonian(ElectronicGetters, AseProperties, RealSpaceMethods):
     occupation : {"tetrahedron", "fermi-dirac", "gaussian"}, optional
         How states around the Fermi level are filled; "fermi-dirac" with a width, else tetrahedra.
     charge : float
-        Of the cell in e: so many electrons fewer than the model counts.
+        Of the cell in e: so many electrons fewer than the source counts.
     device : str
         "auto", "cpu", "cuda" or "cuda:1".
     dtype : {"float32", "float64"}, optional
@@ -53,4 +57,12 @@ class MLHamiltonian(ElectronicGetters, AseProperties, RealSpaceMethods):
     ------
     CalculatorInputError
         A keyword is unknown (the message names the nearest one) or its value cannot be used.
+
+    Notes
+    -----
+    A section of ASE's configuration file (`~/.config/ase/config.ini`) sets defaults of your own for
+    `model`, `device` and `dtype`::
+
+        [mlham]
+        device = cuda
     """
