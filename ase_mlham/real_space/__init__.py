@@ -1,13 +1,26 @@
 """Wave functions, densities and local densities of states on grids in space."""
 
+from ase_mlham.real_space.densities import (
+    charge_density,
+    difference_density,
+    local_dos,
+    spin_density,
+)
+from ase_mlham.real_space.density_matrices import DensityMatrix, density_matrix
 from ase_mlham.real_space.field import CoarseGridWarning, Field
 from ase_mlham.real_space.grid import Grid
 from ase_mlham.real_space.wave_functions import wave_function, wave_functions
 
 __all__ = [
     "CoarseGridWarning",
+    "DensityMatrix",
     "Field",
     "Grid",
+    "charge_density",
+    "density_matrix",
+    "difference_density",
+    "local_dos",
+    "spin_density",
     "wave_function",
     "wave_functions",
 ]
