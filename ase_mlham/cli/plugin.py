@@ -16,8 +16,11 @@ _COMMANDS = {
     "models": "list the models that are installed",
     "plugins": "list what is installed and who gives it",
     "info": "what a structure, a DFT output, or a model file holds",
+    "gui": "ASE's window with bands, densities of states, states and spins of what it shows",
     "doctor": "check this installation",
 }
+_ELSEWHERE = {"gui": "ase_mlham.gui.command"}
+"""Commands that are no modules of this room."""
 
 
 @hookimpl
@@ -27,8 +30,8 @@ def mlham_commands() -> list[CommandSpec]:
         CommandSpec(
             name=name,
             description=description,
-            add_arguments=f"ase_mlham.cli.{name}:add_arguments",
-            run=f"ase_mlham.cli.{name}:run",
+            add_arguments=f"{_ELSEWHERE.get(name, f'ase_mlham.cli.{name}')}:add_arguments",
+            run=f"{_ELSEWHERE.get(name, f'ase_mlham.cli.{name}')}:run",
         )
         for name, description in _COMMANDS.items()
     ]

@@ -1,0 +1,1 @@
+"""Windows: the electronic structure of what `ase gui` shows."""
