@@ -20,6 +20,7 @@ from typing import Any
 
 _HOME = {
     "CalculatorInputError": "ase_mlham.calculator.parameters",
+    "FrozenResult": "ase_mlham.calculator.frozen",
     "MLHamiltonian": "ase_mlham.calculator.mlhamiltonian",
     "PredictsHamiltonian": "ase_mlham.calculator.sources",
     "mention_ignored_moments": "ase_mlham.calculator.sources",
@@ -27,6 +28,7 @@ _HOME = {
 
 __all__ = [
     "CalculatorInputError",
+    "FrozenResult",
     "MLHamiltonian",
     "PredictsHamiltonian",
     "mention_ignored_moments",

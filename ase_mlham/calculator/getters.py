@@ -7,6 +7,7 @@ They carry no atoms, and answer for the live structure. Indices of k-points are 
 from __future__ import annotations
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_mlham.calculator.bands_and_dos import BandsAndDOS
@@ -36,14 +37,14 @@ class ElectronicGetters(BandsAndDOS):
     def get_occupation_numbers(self, kpt: int = 0, spin: int = 0) -> NDArray[np.float64]:
         """Electrons (n_bands,) in each state at a k-point: up to 2, or 1 where states have spin."""
         states = self._active()
-        filling = occupations(states, *self._filling())
+        filling = occupations(states, *self._filling(None))
         return np.array(states.degeneracy * filling[spin, kpt])
 
-    def _filling(self) -> tuple[float, float, str]:
+    def _filling(self, atoms: Atoms | None) -> tuple[float, float, str]:
         """Fermi level, width and method for occupation numbers that count the electrons exactly."""
 
         def found() -> tuple[float, float, str]:
-            p, mesh = self.parameters, self.states()
+            p, mesh = self.parameters, self.states(atoms=atoms)
             method = "fermi-dirac" if p.occupation in (None, "tetrahedron") else p.occupation
             width = p.smearing
             if width is None:
@@ -51,7 +52,7 @@ class ElectronicGetters(BandsAndDOS):
                 width = DEFAULT_SMEARING if band_edges(mesh) is None else 1e-3
             return fermi_level_of_states(mesh, width, method), width, method
 
-        return self._kept("filling", found, None)
+        return self._kept("filling", found, atoms)
 
     def get_ibz_k_points(self) -> NDArray[np.float64]:
         """k-points (n_k, 3) with eigenvalues, fractions: of k and -k one, where both are equal."""
@@ -69,37 +70,24 @@ class ElectronicGetters(BandsAndDOS):
 
     def get_bz_k_points(self) -> NDArray[np.float64]:
         """All points (n_bz, 3) of the mesh, in the order of ASE's Monkhorst-Pack meshes."""
-        from ase.dft.kpoints import monkhorst_pack
-
-        states = self._sampling()
-        if states.mesh is None:
-            return np.array(states.kpts)
-        n = np.array(states.mesh.size)
-        return monkhorst_pack(n) + self._offset(states) / n
+        return self._whole_mesh(self._sampling())[0]
 
     def get_bz_to_ibz_map(self) -> NDArray[np.int64]:
         """For each of these, its place (n_bz,) in `get_ibz_k_points`."""
-        states = self._sampling()
-        if states.mesh is None:
-            return np.arange(len(states.kpts))
-        n = np.array(states.mesh.size)
-        steps = (self.get_bz_k_points() - self._first(states)) * n
-        a, b, c = np.round(steps).astype(np.int64).T % n[:, None]
-        return states.mesh.index[(a * n[1] + b) * n[2] + c]
+        return self._whole_mesh(self._sampling())[1]
 
-    def _first(self, states: EigenStates) -> NDArray[np.float64]:
-        """The mesh point of index (0, 0, 0)."""
+    def _whole_mesh(self, states: EigenStates) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Both of the above."""
         if states.mesh is None:
-            raise AssertionError("only meshes have a first point")
-        return states.kpts[states.mesh.index[0]]
+            return np.array(states.kpts), np.arange(len(states.kpts))
+        from ase.dft.kpoints import monkhorst_pack
 
-    def _offset(self, states: EigenStates) -> NDArray[np.float64]:
-        """Shift of the mesh against ASE's, in steps: half a one if Gamma-centred and even."""
-        if states.mesh is None:
-            raise AssertionError("only meshes have an offset")
         n = np.array(states.mesh.size)
-        # ASE's first point is (1 - n) / 2n
-        return (self._first(states) * n - (1 - n) / 2) % 1.0
+        first = states.kpts[states.mesh.index[0]]
+        # ASE's first point is (1 - n) / 2n: ours is shifted against it if Gamma-centred and even
+        points = monkhorst_pack(n) + (first * n - (1 - n) / 2) % 1.0 / n
+        a, b, c = np.round((points - first) * n).astype(np.int64).T % n[:, None]
+        return points, states.mesh.index[(a * n[1] + b) * n[2] + c]
 
     def _sampling(self) -> EigenStates:
         states = self._active()

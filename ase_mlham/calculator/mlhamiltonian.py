@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ase_mlham.calculator.getters import ElectronicGetters
-from ase_mlham.calculator.properties import AseProperties
+from ase_mlham.calculator.freezing import Freezing
 from ase_mlham.calculator.real_space import RealSpaceMethods
 
 __all__ = ["MLHamiltonian"]
 
 
-class MLHamiltonian(ElectronicGetters, AseProperties, RealSpaceMethods):
+class MLHamiltonian(Freezing, RealSpaceMethods):
     """ASE calculator on a Hamiltonian: of a model, of a file, or of a system in memory.
 
     Everything but the model is given by keyword, and may be changed with `set`, which drops no more

@@ -67,8 +67,16 @@ class AseProperties(SpinMethods, BandsAndDOS):
                 self.results.update(self._populations(name))
             elif self._potential is not None:
                 self.results[name] = self._potential.get_property(name, self.atoms)
+                self._take_along(self._potential)
             else:
                 self.get_property(name, self.atoms)
+
+    def _take_along(self, potential: ase_calculator.Calculator) -> None:
+        """What the potential has computed as well: a trajectory of forces alone has no energies."""
+        for name in DELEGATED:
+            known = name in potential.implemented_properties and name not in self.results
+            if known and not potential.calculation_required(self.atoms, [name]):
+                self.results[name] = potential.get_property(name, self.atoms)
 
     def _populations(self, name: str) -> dict[str, Any]:
         """Mulliken charges in e and spin moments in Bohr magnetons, in ASE's forms."""
@@ -80,9 +88,13 @@ class AseProperties(SpinMethods, BandsAndDOS):
                 else f"no {name}: the moments are vectors, which get_magnetic_moments() gives, and "
                 "annotate() as an array that extended XYZ keeps"
             )
-        found = self._charges(self.atoms)
+        return self._standard_populations(self.atoms)
+
+    def _standard_populations(self, atoms: Atoms) -> dict[str, Any]:
+        """Those that ASE has names and files for: vectors are left out."""
+        found = self._charges(atoms)
         out: dict[str, Any] = {"charges": np.array(found.charges)}
-        if spin is SpinKind.COLLINEAR:
+        if self.system(atoms).spin is SpinKind.COLLINEAR:
             out["magmoms"] = np.array(found.moments[:, 2])
             out["magmom"] = float(found.moments[:, 2].sum())
         return out
