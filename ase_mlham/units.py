@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ASE", "CODATA_2018", "OPENMX", "PYSCF", "CodeUnits"]
+__all__ = ["ASE", "BOLTZMANN", "CODATA_2018", "OPENMX", "PYSCF", "CodeUnits"]
 
 
 @dataclass(frozen=True)
@@ -52,3 +52,6 @@ OPENMX = CodeUnits("OpenMX", 27.2113845, 0.529177249)
 
 ASE = CodeUnits("ASE (CODATA 2014)", 27.211386024367243, 0.5291772105638411)
 """`ase.units` of ASE 3.29, for structures that ASE converted from bohr."""
+
+BOLTZMANN = 8.617333262e-5
+"""eV per kelvin (CODATA 2018): the width of occupations at a temperature."""

@@ -7,6 +7,9 @@ from ase_mlham.hooks import CommandSpec, hookimpl
 _COMMANDS = {
     "bands": "band structure of a structure or of a DFT output, as a picture or JSON",
     "dos": "density of states, total or by element, shell or orbital",
+    "fatbands": "bands with their weights on elements, orbitals, atoms or layers",
+    "spin-texture": "spin of states along a path, on a plane, or on lines of one energy",
+    "charges": "charges and magnetic moments of the atoms",
     "gap": "band gap, where it lies, and the Fermi level",
     "predict": "write the H and S that a model predicts for a structure",
     "convert": "write the H and S of a DFT output as a native file",
@@ -19,8 +22,8 @@ _COMMANDS = {
     "gui": "ASE's window with bands, densities of states, states and spins of what it shows",
     "doctor": "check this installation",
 }
-_ELSEWHERE = {"gui": "ase_mlham.gui.command"}
-"""Commands that are no modules of this room."""
+_ELSEWHERE = {"gui": "ase_mlham.gui.command", "spin-texture": "ase_mlham.cli.spin_texture"}
+"""Commands whose module lies in another room, or has another name."""
 
 
 @hookimpl

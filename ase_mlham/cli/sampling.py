@@ -18,6 +18,7 @@ __all__ = [
     "add_solver",
     "add_window",
     "announce",
+    "parse_direction",
     "parse_kpts",
     "refuse_collapse",
     "solver_options",
@@ -71,7 +72,7 @@ def add_path(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_method(parser: argparse.ArgumentParser) -> None:
+def add_method(parser: Any) -> None:
     """Projection of states on orbitals."""
     parser.add_argument(
         "--method",
@@ -130,6 +131,25 @@ def parse_kpts(text: str | None) -> Any:
             f"--kpts {text}: give three integers such as 8,8,8, or one number, the points per 1/Å"
         )
     return sizes
+
+
+def parse_direction(text: str) -> Any:
+    """A name such as "z", or a vector from "1,0,1"; which names there are is known elsewhere.
+
+    Raises
+    ------
+    InputError
+        There are commas, but not three numbers.
+    """
+    if "," not in text:
+        return text
+    try:
+        vector = [float(word) for word in text.split(",")]
+    except ValueError:
+        vector = []
+    if len(vector) != 3:
+        raise InputError(f"{text}: a vector is three numbers with commas, for example 1,0,1")
+    return vector
 
 
 def solver_options(options: argparse.Namespace) -> dict[str, Any]:

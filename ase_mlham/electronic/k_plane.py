@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,27 @@ class KPlane:
         one = named[axis] if isinstance(axis, str) else np.asarray(axis, dtype=np.float64)
         return np.broadcast_to(one, (*uv.shape[:-1], 3))
 
+    @property
+    def zone(self) -> NDArray[np.float64]:
+        """Corners of the Brillouin zone's cut by the plane, (n, 2) coordinates; maybe none at all.
+
+        The zone is that around the reciprocal lattice point nearest to the centre.
+        """
+        rows = np.flatnonzero(self.cell.any(axis=1))
+        reciprocal = 2 * np.pi * np.linalg.pinv(self.cell).T[rows]
+        offsets = np.array(list(product((-2, -1, 0, 1, 2), repeat=len(rows)))) @ reciprocal
+        centre = self.center[rows] @ reciprocal
+        nearest = np.round(self.center[rows]) @ reciprocal + offsets
+        origin = nearest[np.linalg.norm(centre - nearest, axis=1).argmin()]
+        start = centre - origin
+        far = 10 * float(np.linalg.norm(reciprocal, axis=1).max())
+        corners = far * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+        for vector in offsets[np.linalg.norm(offsets, axis=1) > 1e-9]:
+            # nearer to the origin than to this lattice point: k . G <= G^2 / 2
+            room = vector @ vector / 2 - start @ vector
+            corners = _cut(corners, self.axes @ vector, float(room))
+        return corners
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values that `from_dict` reads."""
         names = ("center", "axes", "extent", "cell")
@@ -119,6 +141,20 @@ class KPlane:
         """Inverse of `to_dict`."""
         n_u, n_v = data["shape"]
         return cls(data["center"], data["axes"], data["extent"], (n_u, n_v), data["cell"])
+
+
+def _cut(
+    corners: NDArray[np.float64], slope: NDArray[np.float64], room: float
+) -> NDArray[np.float64]:
+    """The part of a convex polygon (n, 2) in which slope . (u, v) <= room."""
+    kept: list[NDArray[np.float64]] = []
+    for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        over_a, over_b = float(slope @ a) - room, float(slope @ b) - room
+        if over_a <= 0:
+            kept.append(a)
+        if over_a * over_b < 0:
+            kept.append(a + (b - a) * over_a / (over_a - over_b))
+    return np.array(kept).reshape(-1, 2)
 
 
 def k_plane(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ase.spectrum.doscollection import GridDOSCollection
     from matplotlib.axes import Axes
 
-__all__ = ["plot_bands"]
+__all__ = ["axis_of_path", "draw_frame", "path_breaks", "plot_bands", "zero_of"]
 
 EMIN, EMAX = -10.0, 8.0
 """Default window around the zero of energy, eV."""
@@ -53,7 +53,7 @@ def _axis_title(reference: str | float) -> str:
     return "Energy (eV)" if reference == "none" else f"$E$ − {float(reference):.2f} eV (eV)"
 
 
-def _axis(bands: BandStructure) -> tuple[NDArray[np.float64], list[float], list[str]]:
+def axis_of_path(bands: BandStructure) -> tuple[NDArray[np.float64], list[float], list[str]]:
     """Positions of the points and of the labels; two that meet at a jump are joined by a bar."""
     x, ticks, names = bands.get_labels()
     places: list[float] = []
@@ -68,13 +68,44 @@ def _axis(bands: BandStructure) -> tuple[NDArray[np.float64], list[float], list[
     return np.asarray(x, dtype=np.float64), places, texts
 
 
-def _draw(axes: Axes, bands: BandStructure, zero: float, styles: list[dict[str, Any]]) -> None:
-    """All bands of all channels; a line is broken where the path jumps."""
-    x, _, _ = _axis(bands)
+def path_breaks(bands: BandStructure) -> NDArray[np.int64]:
+    """Points at which a path goes on elsewhere: lines end before them."""
+    x, _, _ = axis_of_path(bands)
     kpts = np.asarray(bands.path.kpts)
     # two equal points in a row are one corner written twice, and not a jump
     moved = abs(np.diff(kpts, axis=0)).max(axis=1, initial=0.0) > 1e-6
-    breaks = np.flatnonzero((np.diff(x) < 1e-9) & moved) + 1
+    return np.flatnonzero((np.diff(x) < 1e-9) & moved) + 1
+
+
+def draw_frame(
+    axes: Axes, bands: BandStructure, reference: str | float, emin: float, emax: float
+) -> float:
+    """Everything around the lines: special points, the zero, limits and titles of the axes.
+
+    Returns
+    -------
+    float
+        Energy that is drawn as zero, eV.
+    """
+    if not emin < emax:
+        raise InputError(f"an energy window from {emin} to {emax} eV; emin must be the smaller")
+    zero = zero_of(bands, reference)
+    x, ticks, names = axis_of_path(bands)
+    for place in ticks[1:-1]:
+        axes.axvline(place, color="0.75", linewidth=0.5, zorder=0)
+    axes.axhline(0.0, color="0.45", linewidth=0.6, linestyle=(0, (1, 2)), zorder=1)
+    axes.set_xticks(ticks, names)
+    axes.tick_params(axis="x", length=0)
+    axes.set_ylim(emin, emax)
+    axes.set_ylabel(_axis_title(reference))
+    axes.set_xlim(*((x[0], x[-1]) if len(x) > 1 else (-1, 1)))
+    return zero
+
+
+def _draw(axes: Axes, bands: BandStructure, zero: float, styles: list[dict[str, Any]]) -> None:
+    """All bands of all channels; a line is broken where the path jumps."""
+    x, _, _ = axis_of_path(bands)
+    breaks = path_breaks(bands)
     if len(x) == 1:
         for energies, style in zip(bands.energies, styles, strict=False):
             axes.hlines(energies[0] - zero, -0.4, 0.4, **_line(style))
@@ -155,8 +186,6 @@ def plot_bands(
     """
     import matplotlib.pyplot as plt
 
-    if not emin < emax:
-        raise InputError(f"an energy window from {emin} to {emax} eV; emin must be the smaller")
     if compare is not None:
         same = len(compare.path.kpts) == len(bands.path.kpts)
         if not same or not np.allclose(compare.path.kpts, bands.path.kpts, atol=1e-4):
@@ -170,24 +199,12 @@ def plot_bands(
         if dos is not None and len(made) != 2:
             raise InputError("bands with a density of states need two axes: ax=(left, right)")
         axes = made[0]
-        zero = zero_of(bands, reference)
-        x, ticks, names = _axis(bands)
-        for place in ticks[1:-1]:
-            axes.axvline(place, color="0.75", linewidth=0.5, zorder=0)
-        axes.axhline(0.0, color="0.45", linewidth=0.6, linestyle=(0, (1, 2)), zorder=1)
+        zero = draw_frame(axes, bands, reference, emin, emax)
         if compare is not None:
             other = zero_of(compare, reference)
             _draw(axes, compare, other, _styles(compare, labels[1], is_reference=True))
         name = labels[0] if compare is not None else None
         _draw(axes, bands, zero, _styles(bands, name, is_reference=False))
-        axes.set_xticks(ticks, names)
-        axes.tick_params(axis="x", length=0)
-        axes.set_ylim(emin, emax)
-        axes.set_ylabel(_axis_title(reference))
-        if len(x) > 1:
-            axes.set_xlim(x[0], x[-1])
-        else:
-            axes.set_xlim(-1, 1)
         if compare is not None or len(bands.energies) == 2:
             # above the frame: inside, it would hide bands
             axes.legend(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_mlham.errors import InputError
-from ase_mlham.plots.style import COLOURS, DOWN, STYLE, UP, new_axes
+from ase_mlham.plots.style import COLOURS, DOWN, STYLE, UP, group_label, new_axes
 
 if TYPE_CHECKING:
     from ase.spectrum.doscollection import GridDOSCollection
@@ -17,18 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["draw_dos", "plot_dos"]
 
 EMIN, EMAX = -10.0, 8.0
-
-
-def _name(info: dict[str, Any]) -> str:
-    """What a curve is, without its spin."""
-    symbol = info.get("symbol", "")
-    if "index" in info:
-        symbol = f"{symbol}{int(info['index']) + 1}"
-    orbital = info.get("orbital", "")
-    if len(orbital) > 1:
-        direction = orbital[1:].replace("2", "^2").replace("-", "{-}")
-        orbital = f"{orbital[0]}$_{{{direction}}}$"
-    return f"{symbol} {orbital}".strip() or "total"
 
 
 def _fermi_level(dos: GridDOSCollection) -> float:
@@ -45,7 +33,7 @@ def _curves(dos: GridDOSCollection) -> dict[str, dict[int, NDArray[np.float64]]]
     out: dict[str, dict[int, NDArray[np.float64]]] = {}
     for curve in dos:
         sign = -1 if curve.info.get("spin") == "down" else 1
-        values = out.setdefault(_name(dict(curve.info)), {})
+        values = out.setdefault(group_label(dict(curve.info)), {})
         values[sign] = values.get(sign, 0.0) + np.asarray(curve.get_weights())
     return out
 

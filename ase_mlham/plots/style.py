@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "DOWN", "REFERENCE", "SOURCE", "STYLE", "UP", "label", "new_axes", "save"]
+__all__ = [
+    "COLOURS",
+    "DIVERGING",
+    "DOWN",
+    "REFERENCE",
+    "SOURCE",
+    "STYLE",
+    "UP",
+    "group_label",
+    "label",
+    "new_axes",
+    "save",
+]
 
 SOURCE = "#1f4e79"
 REFERENCE = "#b5462f"
@@ -27,6 +40,9 @@ COLOURS = (
     "#2aa1b3",
 )
 """Distinct in print and for the colour-blind, as far as ten colours can be."""
+
+DIVERGING = "RdBu_r"
+"""Colour map of a component of spin: red for +1, white for none, blue for -1."""
 
 STYLE: Any = {
     "axes.linewidth": 0.7,
@@ -57,6 +73,22 @@ def label(name: str) -> str:
     if name in ("G", "Gamma", "GAMMA"):
         return "Γ"
     return re.sub(r"(\d+)$", r"$_{\1}$", name)
+
+
+def group_label(info: Mapping[str, str]) -> str:
+    """What a group of orbitals is, without its spin: "Si p", "0 Bi", "2.10 Å", "total"."""
+    if "height" in info:
+        return f"{float(info['height']):.2f} Å"
+    if "name" in info:
+        return info["name"]
+    symbol = info.get("symbol", "")
+    if "index" in info:
+        symbol = f"{info['index']} {symbol}"  # as the tables of the commands name atoms
+    orbital = info.get("orbital", "")
+    if len(orbital) > 1:
+        direction = orbital[1:].replace("2", "^2").replace("-", "{-}")
+        orbital = f"{orbital[0]}$_{{{direction}}}$"
+    return f"{symbol} {orbital}".strip() or "total"
 
 
 def new_axes(columns: int = 1, widths: tuple[float, ...] = (1.0,), height: float = 2.9) -> Any:

@@ -75,7 +75,7 @@ def test_importing_the_package_loads_nothing_heavy():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_lists_the_command(command, capsys):
     assert cli.main(["--help"]) == 0
-    assert re.search(rf"^    {command} ", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(rf"^    {command}\s", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
