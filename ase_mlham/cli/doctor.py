@@ -147,7 +147,9 @@ def _machine(problems: list[str]) -> None:
             problems.append(f"only {size(space)} free in {folder}; results may not fit")
         if not os.access(folder, os.W_OK):
             problems.append(f"{folder} cannot be written to; start mlham in another folder")
-    print(f"accelerator    {_accelerator()}\n")
+    print(f"accelerator    {_accelerator()}")
+    # the windows are a room beside this one: asked by name
+    print(f"windows        {load('ase_mlham.gui.toolkit:summary')()}\n")
 
 
 def _accelerator() -> str:

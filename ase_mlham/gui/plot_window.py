@@ -7,7 +7,7 @@ circle and not all bands again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ase_mlham.gui.source import Shown
 from ase_mlham.gui.strip import ProgressStrip
@@ -42,7 +42,7 @@ class PlotWindow:
         electronics: Electronics,
         title: str,
         size: tuple[float, float] = (5.6, 4.4),
-        layout: str = "constrained",
+        layout: Literal["constrained", "compressed"] = "constrained",
     ) -> None:
         from tkinter import ttk
 
@@ -61,7 +61,7 @@ class PlotWindow:
         self.source.pack(side="left", padx=4)
         if self.refresh_button:
             ttk.Button(self.head, text="Refresh", command=self.compute).pack(side="right")
-        self.layout = layout
+        self.layout: Literal["constrained", "compressed"] = layout
         self.figure = Figure(figsize=size, dpi=DPI, layout=layout)
         self.canvas = FigureCanvasTkAgg(self.figure, master=win)
         # the bars at the bottom first: what is left over is the picture's
@@ -99,6 +99,7 @@ class PlotWindow:
             return
         if self.strip.job is not None:
             self.strip.job.stop()
+        self.strip.closed()
         # matplotlib's objects and Tk's hold one another; its toolbar must be there still
         self.figure.clear()
         self.window.close()

@@ -35,6 +35,11 @@ class ProgressStrip:
         self.job: Job | None = None
         self._appear, self._vanish = appear, vanish
         self._shown = False
+        self._there = True
+
+    def closed(self) -> None:
+        """The window that it is a part of is gone; its job may take a while to end."""
+        self.job, self._there = None, False
 
     def follow(self, job: Job) -> None:
         """Show this job from now on."""
@@ -49,6 +54,8 @@ class ProgressStrip:
 
     def update(self) -> None:
         """Show how far the job is."""
+        if not self._there:
+            return
         job = self.job
         if job is None:
             if self._shown:

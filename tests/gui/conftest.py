@@ -104,8 +104,8 @@ def silicon() -> Atoms:
 
 
 @pytest.fixture(scope="session")
-def display() -> Iterator[str]:
-    """A display: a virtual one of its own, wherever Xvfb is installed."""
+def virtual_display() -> Iterator[str]:
+    """Name of a display of these tests' own, wherever Xvfb is installed."""
     pytest.importorskip("tkinter", reason="needs tkinter: apt-get install python3-tk")
     program = shutil.which("Xvfb")
     if program is None:
@@ -124,15 +124,16 @@ def display() -> Iterator[str]:
     if not number:
         server.wait(5)
         pytest.skip("Xvfb does not start here")
-    before = os.environ.get("DISPLAY")
-    os.environ["DISPLAY"] = f":{number}"
     yield f":{number}"
-    if before is None:
-        del os.environ["DISPLAY"]
-    else:
-        os.environ["DISPLAY"] = before
     server.terminate()
     server.wait(5)
+
+
+@pytest.fixture
+def display(virtual_display, monkeypatch) -> str:
+    """A display for the windows of one test; others draw without."""
+    monkeypatch.setenv("DISPLAY", virtual_display)
+    return virtual_display
 
 
 @pytest.fixture
@@ -238,7 +239,7 @@ def drive(dialogues, home) -> Iterator[Callable[..., Driver]]:
     gc.collect()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toys() -> type[Toy]:
     """The class of the models of these tests."""
     return Toy
