@@ -15,6 +15,7 @@ _COMMANDS = {
     "convert": "write the H and S of a DFT output as a native file",
     "generate": "compute H and S of many structures, to train on",
     "train": "train a model from a configuration file",
+    "compare": "bands of two sources of one structure, as a report with pictures",
     "evaluate": "errors of a model on reference files",
     "models": "list the models that are installed",
     "plugins": "list what is installed and who gives it",

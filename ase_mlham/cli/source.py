@@ -130,7 +130,7 @@ def open_other(name: str, first: LCAOSystem, options: argparse.Namespace) -> LCA
             given = GivenMoments({}) if "model" in first.provenance else None
             return predict(first.structure.to_atoms(), options, name, given)
         except ModelError as error:
-            raise ModelError(f"--compare {name}: there is no such file, and: {error}") from error
+            raise ModelError(f"{name}: there is no such file, and: {error}") from error
     if format_of(path) is not None:
         if options.moments and "model" not in first.provenance:
             raise _moments_of_a_file(path)

@@ -32,6 +32,7 @@ __all__ = [
     "compare_bands",
     "compare_matrices",
     "compare_systems",
+    "states_compared",
 ]
 
 WINDOWS: Mapping[str, float] = {"1 eV": 1.0, "3 eV": 3.0}
@@ -247,16 +248,13 @@ def compare_bands(
     n = min(a.shape[2], b.shape[2])
     a, b = a[..., :n], b[..., :n]
     filled = _filled(second, b, n_electrons)
-    vbm = float(b[filled].max()) if filled.any() else -np.inf
-    cbm = float(b[~filled].min()) if not filled.all() else np.inf
-    if cbm < vbm:
-        vbm = cbm = (vbm + cbm) / 2
+    vbm, cbm = _edges(b, filled)
     widest = max(windows.values(), default=0.0)
     compared = b <= (cbm if np.isfinite(cbm) else vbm) + widest
     difference = a - b
     shift = float(np.median(difference[compared]))
     difference = difference - shift
-    inside = {name: (b >= vbm - w) & (b <= cbm + w) for name, w in windows.items()}
+    inside = {name: _near(b, vbm, cbm, w) for name, w in windows.items()}
     size = np.where(compared, abs(difference), 0.0).max(axis=(0, 2))
     x, y, z = (float(value) for value in kpts[int(size.argmax())])
     return BandComparison(
@@ -267,6 +265,41 @@ def compare_bands(
         worst_k=(x, y, z),
         windows={name: Deviation.of(difference[chosen]) for name, chosen in inside.items()},
     )
+
+
+def states_compared(
+    reference: EigenStates, windows: Mapping[str, float] = WINDOWS
+) -> dict[str, NDArray[np.bool_]]:
+    """Which states `compare_bands` counts as "occupied", and as those of each window.
+
+    Parameters
+    ----------
+    reference : EigenStates
+        The second of two.
+    windows : mapping
+        As for `compare_bands`.
+
+    Returns
+    -------
+    dict
+        Masks of the shape of the energies.
+    """
+    energies = reference.energies
+    filled = _filled(reference, energies, None)
+    vbm, cbm = _edges(energies, filled)
+    near = {name: _near(energies, vbm, cbm, w) for name, w in windows.items()}
+    return {"occupied": filled, **near}
+
+
+def _edges(energies: NDArray[np.float64], filled: NDArray[np.bool_]) -> tuple[float, float]:
+    """Highest filled and lowest empty energy; of a metal both are between the two."""
+    vbm = float(energies[filled].max()) if filled.any() else -np.inf
+    cbm = float(energies[~filled].min()) if not filled.all() else np.inf
+    return (vbm, cbm) if vbm <= cbm else ((vbm + cbm) / 2,) * 2
+
+
+def _near(energies: NDArray[np.float64], vbm: float, cbm: float, width: float) -> NDArray[np.bool_]:
+    return np.asarray((energies >= vbm - width) & (energies <= cbm + width))
 
 
 def _energies(bands: EigenStates | BandStructure) -> NDArray[np.float64]:
