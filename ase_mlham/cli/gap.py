@@ -6,10 +6,12 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ase_mlham.cli.gap_along import as_slice, run_along
 from ase_mlham.cli.moments import describe_moments, describe_spin, is_magnetic, moments_table
 from ase_mlham.cli.output import write_json
 from ase_mlham.cli.sampling import add_solver, announce, parse_kpts, refuse_collapse, solver_options
 from ase_mlham.cli.source import add_source, open_system
+from ase_mlham.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,14 +29,20 @@ examples:
   mlham gap silicon.scfout -k 12,12,12
   mlham gap POSCAR --model trained.mlham --json gap.json
   mlham gap iron.cif --model magnetic.mlham --moments Fe=2.2
+  mlham gap run.traj --index ::10 -o gaps.png       every tenth frame of a trajectory
 
 Edges are searched on the mesh, along the path of the lattice, and in small cells between them.
 Of a magnetic system the gaps of both spin channels are printed, and the Mulliken moments of the
 filled states, beside the moments of the structure: those that a model predicted for, or a file has.
+Of a range of images (--index :, 10:, ::5) a table is printed line by line; what was done before an
+interruption is written all the same.
 """
     add_source(parser)
     add_solver(parser)
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON ('-': print it)")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="picture of a range of images: png, pdf, svg"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,6 +50,11 @@ def run(options: argparse.Namespace) -> int:
     from ase_mlham.electronic.fermi import mesh_of
     from ase_mlham.electronic.gap import gap
 
+    frames = as_slice(options.index)
+    if frames is not None:
+        return run_along(options, frames)
+    if options.output:
+        raise InputError("-o draws a range of images; give one, for example --index :")
     kpts = parse_kpts(options.kpts)
     system = open_system(options)
     announce(system, len(mesh_of(system, kpts)))

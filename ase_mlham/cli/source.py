@@ -25,10 +25,13 @@ __all__ = [
     "MODEL_SUFFIX",
     "add_source",
     "format_of",
+    "open_model",
     "open_other",
     "open_system",
     "predict",
+    "predict_by",
     "read_atoms",
+    "read_frames",
     "read_structure",
     "report",
 ]
@@ -178,8 +181,41 @@ def read_structure(path: str | Path, index: str = "-1", *, molecule: bool = Fals
         number = int(index)
     except ValueError:
         raise InputError(f"--index {index}: expected an integer, -1 for the last image") from None
-    images = read_images(path, number)
-    atoms = images[0]
+    atoms = read_images(path, number)[0]
+    _check_atoms(atoms, path, molecule=molecule)
+    return atoms
+
+
+def read_frames(path: str | Path, index: slice, *, molecule: bool = False) -> list[Atoms]:
+    """Images of a trajectory, each as `read_structure` gives one.
+
+    Parameters
+    ----------
+    path : path
+        Any format that ASE reads.
+    index : slice
+        Which images.
+    molecule : bool
+        As for `read_structure`.
+
+    Raises
+    ------
+    InputError
+        There are no such images, or one has no cell.
+    FormatError
+        ASE cannot read the file.
+    """
+    frames = read_images(path, index)
+    if not frames:
+        n = len(read_images(path))
+        raise InputError(f"{path}: none of its {n} images is in that range; ':' are all of them")
+    for atoms in frames:
+        _check_atoms(atoms, path, molecule=molecule)
+    return frames
+
+
+def _check_atoms(atoms: Atoms, path: str | Path, *, molecule: bool) -> None:
+    """Refuse what no model can repair before one is loaded."""
     if len(atoms) == 0:
         raise FormatError(f"{path}: the structure has no atoms")
     if not atoms.pbc.any() and not atoms.cell.any() and not molecule:
@@ -187,16 +223,14 @@ def read_structure(path: str | Path, index: str = "-1", *, molecule: bool = Fals
             f"{path}: the structure has no cell. A crystal needs one: give a CIF, POSCAR or "
             "extended XYZ file with its lattice vectors. If it is a molecule, say so: --molecule"
         )
-    # what no model can repair is refused before one is loaded
     from ase_mlham.core import Structure
     from ase_mlham.core.neighbours import check_no_overlap
 
     check_no_overlap(Structure.from_atoms(atoms))
-    return atoms
 
 
-def read_images(path: str | Path, index: int | None = None) -> list[Atoms]:
-    """Images of a structure file: all, or a list with the one asked for."""
+def read_images(path: str | Path, index: int | slice | None = None) -> list[Atoms]:
+    """Images of a structure file: all, or a list of those asked for."""
     if Path(path).suffix == MODEL_SUFFIX:
         raise InputError(f"{path} is a model; give a structure, and the model with --model {path}")
     if not Path(path).exists():
@@ -215,7 +249,7 @@ def read_images(path: str | Path, index: int | None = None) -> list[Atoms]:
             "recognises; is it complete, and has it its usual name?"
         ) from None
     except Exception as error:
-        if index not in (None, -1):
+        if isinstance(index, int) and index != -1:
             n = len(read_images(path))
             raise InputError(
                 f"{path}: there is no image {index}; the file has {n}, counted from 0"
@@ -253,12 +287,26 @@ def predict(
     DomainError
         The model needs moments and there are none, or the structure is not for it.
     """
-    from ase_mlham.calculator import mention_ignored_moments
+    return predict_by(open_model(options, model), atoms, options, moments)
+
+
+def open_model(options: argparse.Namespace, model: str | None = None) -> Any:
+    """The model of the options, or of another name, on their device."""
     from ase_mlham.hooks import load
 
     name = model or options.model or DEFAULT_MODEL
-    load_model = load("ase_mlham.learning.model:load_model")
-    loaded: Any = load_model(name, device=options.device)
+    return load("ase_mlham.learning.model:load_model")(name, device=options.device)
+
+
+def predict_by(
+    loaded: Any,
+    atoms: Atoms,
+    options: argparse.Namespace,
+    moments: GivenMoments | None = None,
+) -> LCAOSystem:
+    """What a model that is open says of a structure; else as `predict`."""
+    from ase_mlham.calculator import mention_ignored_moments
+
     given = parse_moments(options.moments) if moments is None else moments
     atoms = _with_moments(atoms, given, loaded, options.file)
     _announce(atoms, loaded)
