@@ -43,7 +43,7 @@ from ase_mlham.calculator.sources import (
 )
 from ase_mlham.core import BlockMatrix, LCAOSystem
 from ase_mlham.electronic.fermi import mesh_of
-from ase_mlham.electronic.kpoints import KPoints, k_points
+from ase_mlham.electronic.kpoints import KPoints, ascending, k_points
 from ase_mlham.electronic.states import EigenStates, eigenstates
 
 __all__ = ["CachedHamiltonian"]
@@ -52,7 +52,7 @@ Value = TypeVar("Value")
 
 POPULATIONS = ("charges", "magmom", "magmoms")
 DELEGATED = tuple(n for n in ase_calculator.all_properties if n not in POPULATIONS)
-_KEPT = {"_systems": 2, "_states": 8, "_views": 8, "_derived": 16}
+_KEPT = {"_systems": 2, "_states": 8, "_views": 8, "_derived": 16, "_grids": 2}
 
 
 class CachedHamiltonian(ase_calculator.Calculator):
@@ -88,6 +88,7 @@ class CachedHamiltonian(ase_calculator.Calculator):
     def _forget(self) -> None:
         self._systems, self._states = Recent(_KEPT["_systems"]), Recent(_KEPT["_states"])
         self._views, self._derived = Recent(_KEPT["_views"]), Recent(_KEPT["_derived"])
+        self._grids = Recent(_KEPT["_grids"])
 
     # ------------------------------------------------------------------ parameters
     def set(self, **parameters: Any) -> dict[str, Any]:
@@ -259,7 +260,8 @@ class CachedHamiltonian(ase_calculator.Calculator):
         p = self.parameters
         structure = self._structure_key(atoms)
         solving = (p.solver, p.overlap_floor)
-        chosen = ("mesh", *kpts_key(self._mesh)) if kpts is None else kpts_key(kpts)
+        mesh = ("mesh", p.symmetry, *kpts_key(self._mesh))
+        chosen = mesh if kpts is None else kpts_key(kpts)
 
         def solved() -> EigenStates:
             system = self.system(atoms)
@@ -275,22 +277,42 @@ class CachedHamiltonian(ase_calculator.Calculator):
         return self._views.get((structure, chosen, *solving, p.charge), solved)
 
     def _points(self, system: LCAOSystem, kpts: Any) -> KPoints:
-        return mesh_of(system, self._mesh) if kpts is None else k_points(kpts, system.structure)
+        if kpts is not None:
+            return k_points(kpts, system.structure)
+        if self.parameters.symmetry == "off":
+            # the whole mesh, in the order in which ASE lists it
+            return ascending(mesh_of(system, self._mesh, reduce=False))
+        return mesh_of(system, self._mesh)
 
-    def _kept(self, name: str, make: Callable[[], Value], atoms: Atoms | None) -> Value:
-        """Something that follows from the states on the mesh, their filling included."""
+    def _kept(
+        self, name: str, make: Callable[[], Value], atoms: Atoms | None, *, large: bool = False
+    ) -> Value:
+        """Something that follows from the states on the mesh, their filling included.
+
+        Parameters
+        ----------
+        name : str
+            What it is, different for everything that differs.
+        make : callable
+            Makes it, if it is not there.
+        atoms : ase.Atoms, optional
+            Whose it is.
+        large : bool
+            Whether only the last two such things may stay in memory.
+        """
         p = self.parameters
         key = (
             name,
             self._structure_key(self._current(atoms)),
             kpts_key(self._mesh),
+            p.symmetry,
             p.solver,
             p.overlap_floor,
             p.smearing,
             p.occupation,
             p.charge,
         )
-        return self._derived.get(key, make)
+        return (self._grids if large else self._derived).get(key, make)
 
     def _active(self) -> EigenStates:
         """States that the getters without atoms speak of: on the path if `kpts` is one."""

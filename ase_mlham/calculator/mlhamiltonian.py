@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ase_mlham.calculator.freezing import Freezing
-from ase_mlham.calculator.real_space import RealSpaceMethods
+from ase_mlham.calculator.grids import GridGetters
 
 __all__ = ["MLHamiltonian"]
 
 
-class MLHamiltonian(Freezing, RealSpaceMethods):
+class MLHamiltonian(Freezing, GridGetters):
     """ASE calculator on a Hamiltonian: of a model, of a file, or of a system in memory.
 
     Everything but the model is given by keyword, and may be changed with `set`, which drops no more
@@ -41,6 +41,11 @@ class MLHamiltonian(Freezing, RealSpaceMethods):
         A registered eigensolver.
     overlap_floor : float, optional
         Project out eigenvectors of S below this, see `eigenstates`.
+    symmetry : {"time-reversal", "off"}
+        Which k-points of the mesh are computed: of k and -k one where both have the same energies,
+        or all, which `ase.dft.wannier.Wannier` asks for.
+    spacing : float
+        Largest distance of points of a grid in space, Å.
     on_unknown : {"error", "warn"}
         What to do about distances shorter than any that the model was trained on.
     bandpath : BandPath, str, optional

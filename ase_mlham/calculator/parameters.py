@@ -47,6 +47,8 @@ DEFAULTS: Mapping[str, Any] = {
     "dtype": None,
     "solver": None,
     "overlap_floor": None,
+    "symmetry": "time-reversal",
+    "spacing": 0.2,
     "on_unknown": "error",
     "bandpath": None,
     "potential": None,
@@ -122,9 +124,15 @@ def plain_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
                 f"smearing={plain['smearing']!r}: expected a width in eV, or a pair such as "
                 '("fermi-dirac", 0.1)'
             ) from None
-    for name in ("charge", "smearing", "overlap_floor"):
+    for name in ("charge", "smearing", "overlap_floor", "spacing"):
         if name in plain:
             plain[name] = _number(name, plain[name])
+    if plain.get("spacing", 1.0) is None or not plain.get("spacing", 1.0) > 0:
+        raise CalculatorInputError(f"spacing={plain['spacing']!r}: expected a length in Å")
+    if plain.get("symmetry", "off") not in ("time-reversal", "off"):
+        raise CalculatorInputError(
+            f'symmetry={plain["symmetry"]!r}; accepted: "time-reversal" (one of k and -k), "off"'
+        )
     if plain.get("occupation") is not None:
         try:
             plain["occupation"] = Occupation.parse(plain["occupation"]).value

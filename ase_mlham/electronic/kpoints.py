@@ -29,6 +29,7 @@ __all__ = [
     "DEFAULT_DENSITY",
     "KPoints",
     "Mesh",
+    "ascending",
     "check_periodic",
     "has_time_reversal",
     "k_mesh",
@@ -187,6 +188,24 @@ def k_mesh(
     kpts = kpts - np.round(kpts - 1e-9)
     weights = np.bincount(index) / len(grid)
     return KPoints(kpts, weights, mesh=Mesh(size, index.astype(np.int64)))
+
+
+def ascending(points: KPoints) -> KPoints:
+    """A whole mesh with its points ascending along each axis, the order of ASE's meshes.
+
+    Parameters
+    ----------
+    points : KPoints
+        A mesh of which no point was left out; anything else is given back as it is.
+    """
+    mesh = points.mesh
+    if mesh is None or len(points) != len(mesh.index):
+        return points
+    kpts = points.kpts[mesh.index]
+    order = np.lexsort((kpts[:, 2], kpts[:, 1], kpts[:, 0]))
+    index = np.empty(len(order), dtype=np.int64)
+    index[order] = np.arange(len(order))
+    return KPoints(kpts[order], points.weights[mesh.index][order], mesh=Mesh(mesh.size, index))
 
 
 def _by_symmetry(

@@ -86,7 +86,7 @@ class PairTable:
         places: list[tuple[int, int]] = []
         features: list[tuple[int, int]] = []
         blocks: list[NDArray[np.float64]] = []
-        n_a, n_b = int(bra.offsets[-1]), int(ket.offsets[-1])
+        n_orbitals, n_b = int(bra.orbital_offsets[-1]), int(ket.offsets[-1])
         for a, l_a in enumerate(bra.degrees):
             for b, l_b in enumerate(ket.degrees):
                 for L in range(abs(l_a - l_b), l_a + l_b + 1, 2):
@@ -94,10 +94,11 @@ class PairTable:
                     group = rows.setdefault(L, [])
                     places.append((L, len(group)))
                     group.append(sign * weight * f_bra[a] * f_ket[b])
-                    block = np.zeros((2 * L + 1, n_a, n_b))
-                    block[
-                        :, bra.offsets[a] : bra.offsets[a + 1], ket.offsets[b] : ket.offsets[b + 1]
-                    ] = gaunt(l_a, l_b, L).transpose(2, 0, 1)
+                    block = np.zeros((bra.n_components, 2 * L + 1, n_orbitals, n_b))
+                    functions = bra.coupling[:, :, bra.offsets[a] : bra.offsets[a + 1]]
+                    block[..., ket.offsets[b] : ket.offsets[b + 1]] = np.einsum(
+                        "xap,pbf->xfab", functions, gaunt(l_a, l_b, L)
+                    )
                     blocks.append(block)
                     features += [(len(places) - 1, L * L + M) for M in range(2 * L + 1)]
         integrands = {L: np.array(group) for L, group in sorted(rows.items())}
@@ -111,8 +112,7 @@ class PairTable:
             return values[:, back], slopes[:, back]
 
         nodes, cubics = _piecewise_cubics(sample, reach)
-        coupling = np.einsum("xap,fpb->xfab", bra.coupling, np.concatenate(blocks), optimize=True)
-        n_orbitals = int(bra.orbital_offsets[-1])
+        coupling = np.concatenate(blocks, axis=1)
         return cls(
             nodes,
             cubics,

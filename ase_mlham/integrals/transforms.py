@@ -27,7 +27,7 @@ from ase_mlham.core.radial import GaussianRadial, RadialFunction, TabulatedRadia
 from ase_mlham.errors import BasisError
 from ase_mlham.integrals.bessel import spherical_bessel
 
-__all__ = ["Channels", "RadialTransform", "pair_reach", "wave_vectors"]
+__all__ = ["Channels", "RadialTransform", "pair_reach", "radial_panels", "wave_vectors"]
 
 _NORM_TOLERANCE = 1e-8
 """Part of an orbital's norm that may lie beyond the largest wave vector."""
@@ -120,7 +120,7 @@ class RadialTransform:
         # few different sets, so that they are shared
         level = max(0, int(np.ceil(np.log(k_max / _FIRST_K) / np.log(_GROWTH) - 1e-9)))
         if level not in self._quadratures:
-            r, weights = _panels(self.radial, self.reach, _FIRST_K * _GROWTH**level)
+            r, weights = radial_panels(self.radial, self.reach, _FIRST_K * _GROWTH**level)
             self._quadratures[level] = r, weights * r * r * self.radial(r)
         return self._quadratures[level]
 
@@ -178,11 +178,22 @@ class RadialTransform:
         return _SQRT_2_OVER_PI * (weighted @ kernels[key][q])
 
 
-def _panels(
+def radial_panels(
     radial: RadialFunction, reach: float, k_max: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Gauss-Legendre nodes and weights on [0, reach] for functions times j_l(kr), k <= k_max.
 
+    Parameters
+    ----------
+    radial : RadialFunction
+        Panels end where its derivatives jump.
+    reach : float
+        Å.
+    k_max : float
+        1/Å.
+
+    Notes
+    -----
     A panel with 5 points integrates 1.5 radians of an oscillation to 1e-11, one with 8 points five.
     """
     edges = np.linspace(0.0, reach, 33)

@@ -28,11 +28,15 @@ from ase_mlham.real_space.wave_functions import grid_of
 
 __all__ = [
     "charge_density",
+    "charge_of",
+    "check_has_spin",
     "density_of",
     "difference_density",
+    "difference_of",
     "local_dos",
     "matrix_on_grid",
     "spin_density",
+    "spin_of",
 ]
 
 ACCEPTED_ERROR = 1e-3
@@ -189,10 +193,19 @@ def charge_density(
     found = density_matrix(
         system, kpts, smearing, method, overlap_floor=overlap_floor, solver=solver
     )
-    charge = DensityMatrix(
-        found.matrix.component(0), found.trace[:1], found.fermi_level, found.warnings
-    )
-    return _single(system, charge, "charge density", DENSITY, spacing, grid, memory)
+    return charge_of(system, found, spacing=spacing, grid=grid, memory=memory)
+
+
+def charge_of(
+    system: LCAOSystem,
+    found: DensityMatrix,
+    *,
+    spacing: float = DEFAULT_SPACING,
+    grid: Grid | None = None,
+    memory: float = WORKING_MEMORY,
+) -> Field:
+    """Charge density of a density matrix that is at hand; see `charge_density`."""
+    return _single(system, found, "charge density", DENSITY, spacing, grid, memory)
 
 
 def _single(
@@ -206,7 +219,7 @@ def _single(
 ) -> Field:
     """The first component alone."""
     grid = grid_of(system, spacing, grid)
-    values = matrix_on_grid(system, found.matrix, grid, memory=memory)[0]
+    values = matrix_on_grid(system, found.matrix.component(0), grid, memory=memory)[0]
     field = Field(
         grid,
         values,
@@ -250,13 +263,31 @@ def spin_density(
     InputError
         The system has no spin.
     """
+    check_has_spin(system)
+    found = density_matrix(
+        system, kpts, smearing, method, overlap_floor=overlap_floor, solver=solver
+    )
+    return spin_of(system, found, spacing=spacing, grid=grid, memory=memory)
+
+
+def check_has_spin(system: LCAOSystem) -> None:
+    """Refuse a system without spin."""
     if system.spin is SpinKind.NONE:
         raise InputError(
             "this system has no spin, and so no spin density: it needs a magnetic source"
         )
-    found = density_matrix(
-        system, kpts, smearing, method, overlap_floor=overlap_floor, solver=solver
-    )
+
+
+def spin_of(
+    system: LCAOSystem,
+    found: DensityMatrix,
+    *,
+    spacing: float = DEFAULT_SPACING,
+    grid: Grid | None = None,
+    memory: float = WORKING_MEMORY,
+) -> Field:
+    """Spin density of a density matrix that is at hand; see `spin_density`."""
+    check_has_spin(system)
     both = density_of(system, found, spacing=spacing, grid=grid, memory=memory)
     exact = np.asarray(both.exact)[1:]
     collinear = system.spin is SpinKind.COLLINEAR
@@ -320,15 +351,12 @@ def local_dos(
         overlap_floor=overlap_floor,
         solver=solver,
     )
-    alone = DensityMatrix(
-        found.matrix.component(0), found.trace[:1], found.fermi_level, found.warnings
-    )
     if isinstance(energy_window, tuple | list | np.ndarray):
         low, high = energy_window
         name, unit = f"local density of states, {low:g} to {high:g} eV", DENSITY
     else:
         name, unit = f"local density of states at {energy_window:g} eV", SPECTRAL_DENSITY
-    return _single(system, alone, name, unit, spacing, grid, memory)
+    return _single(system, found, name, unit, spacing, grid, memory)
 
 
 def difference_density(
@@ -376,6 +404,19 @@ def difference_density(
     found = density_matrix(
         system, kpts, smearing, method, overlap_floor=overlap_floor, solver=solver
     )
+    return difference_of(system, found, filling=filling, spacing=spacing, grid=grid, memory=memory)
+
+
+def difference_of(
+    system: LCAOSystem,
+    found: DensityMatrix,
+    *,
+    filling: Mapping[str, Mapping[int, float]] | None = None,
+    spacing: float = DEFAULT_SPACING,
+    grid: Grid | None = None,
+    memory: float = WORKING_MEMORY,
+) -> Field:
+    """Difference density of a density matrix that is at hand; see `difference_density`."""
     atoms = superposed_atoms(system, found.matrix.pattern, filling)
     values = tuple(p[:1].real - a for p, a in zip(found.matrix.values, atoms.values, strict=True))
     overlap = system.overlap.on_pattern(found.matrix.pattern)
