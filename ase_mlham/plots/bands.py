@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ase.spectrum.doscollection import GridDOSCollection
     from matplotlib.axes import Axes
 
-__all__ = ["axis_of_path", "draw_frame", "path_breaks", "plot_bands", "zero_of"]
+__all__ = ["axis_of_path", "draw_frame", "name_points", "path_breaks", "plot_bands", "zero_of"]
 
 EMIN, EMAX = -10.0, 8.0
 """Default window around the zero of energy, eV."""
@@ -94,12 +95,40 @@ def draw_frame(
     for place in ticks[1:-1]:
         axes.axvline(place, color="0.75", linewidth=0.5, zorder=0)
     axes.axhline(0.0, color="0.45", linewidth=0.6, linestyle=(0, (1, 2)), zorder=1)
-    axes.set_xticks(ticks, names)
-    axes.tick_params(axis="x", length=0)
+    axes.set_xlim(*((x[0], x[-1]) if len(x) > 1 else (-1, 1)))
+    name_points(axes, ticks, names)
     axes.set_ylim(emin, emax)
     axes.set_ylabel(_axis_title(reference))
-    axes.set_xlim(*((x[0], x[-1]) if len(x) > 1 else (-1, 1)))
     return zero
+
+
+def name_points(axes: Axes, places: list[float], names: list[str]) -> None:
+    """Names of special points under an axis; one that would run into another goes a line lower.
+
+    Parameters
+    ----------
+    axes : Axes
+        Whose limits along x are set.
+    places : list of float
+        Where the points are, ascending.
+    names : list of str
+        As from `axis_of_path`.
+    """
+    size = float(STYLE["xtick.labelsize"])
+    low, high = axes.get_xlim()
+    points = 72 * axes.get_position().width * axes.figure.get_figwidth() / (high - low)
+    ends = [-np.inf, -np.inf]  # of what is written on the two lines
+    texts = []
+    for place, name in zip(places, names, strict=True):
+        # widths in heights of the letters: of a bar, an index and a capital
+        plain = re.sub(r"\$.*?\$", "", name)
+        width = size * (0.7 * len(plain) - 0.35 * plain.count("|") + 0.4 * name.count("_"))
+        left = (place - low) * points - width / 2
+        row = 0 if left > ends[0] or ends[0] <= ends[1] else 1
+        texts.append("\n" * row + name)
+        ends[row] = left + width + 0.1 * size
+    axes.set_xticks(places, texts)
+    axes.tick_params(axis="x", length=0)
 
 
 def _draw(axes: Axes, bands: BandStructure, zero: float, styles: list[dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_mlham import __version__
-from ase_mlham.plots.bands import axis_of_path, path_breaks, plot_bands
+from ase_mlham.plots.bands import axis_of_path, name_points, path_breaks, plot_bands
 from ase_mlham.plots.document import (
     SUFFIXES,
     Document,
@@ -115,10 +115,9 @@ def plot_error_by_k(
                     )
         for place in ticks[1:-1]:
             axes.axvline(place, color="0.75", linewidth=0.5, zorder=0)
-        axes.set_xticks(ticks, names)
-        axes.tick_params(axis="x", length=0)
         if not single:
             axes.set_xlim(x[0], x[-1])
+        name_points(axes, ticks, names)
         axes.set_ylim(bottom=0)
         axes.set_ylabel("mean |error| (meV)\ndotted: largest")
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=3, handlelength=1.4)

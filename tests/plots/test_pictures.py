@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -54,7 +55,7 @@ def drawn(axes) -> list[tuple[np.ndarray, np.ndarray]]:
 def test_labels_of_special_points() -> None:
     assert [label(name) for name in ("G", "X", "K1")] == ["Γ", "X", "K$_{1}$"]
     axes = plot_bands(silicon())
-    texts = [text.get_text() for text in axes.get_xticklabels()]
+    texts = [text.get_text().strip() for text in axes.get_xticklabels()]
     assert texts == ["Γ", "X", "W", "K", "Γ", "L", "U", "W", "L", "K|U", "X"]
 
 
@@ -183,3 +184,22 @@ def test_matplotlib_is_loaded_only_for_drawing() -> None:
         "sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_names_of_points_that_would_run_into_another_go_a_line_lower():
+    import matplotlib.pyplot as plt
+
+    from ase_mlham.plots.bands import name_points
+
+    figure, axes = plt.subplots(figsize=(3.6, 2.9))
+    axes.set_xlim(0, 1)
+    name_points(axes, [0.0, 0.5, 0.56, 1.0], ["Γ", "X|Q", "F|P$_{1}$", "L"])
+    assert [one.get_text() for one in axes.get_xticklabels()] == [
+        "Γ", "X|Q", "\nF|P$_{1}$", "L",
+    ]  # fmt: skip
+    figure.canvas.draw()
+    boxes = [
+        one.get_window_extent() for one in axes.get_xticklabels() if "\n" not in one.get_text()
+    ]
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+    plt.close(figure)
