@@ -188,6 +188,13 @@ class CachedHamiltonian(ase_calculator.Calculator):
     def set_atoms(self, atoms: Atoms) -> None:
         """Called by `atoms.calc = calculator`: the getters without atoms answer for these."""
         self._live = atoms
+        self._follow(atoms)
+
+    def _follow(self, atoms: Atoms) -> None:
+        """Have `calculator.atoms`, which ASE's tools read beside the getters, be of these."""
+        if self.check_state(atoms):
+            self.reset()
+            self.atoms = atoms.copy()
 
     def get_atoms(self) -> Atoms:
         """Copy of the atoms with this calculator attached, which stays with the original.
@@ -316,11 +323,7 @@ class CachedHamiltonian(ase_calculator.Calculator):
 
     def _active(self) -> EigenStates:
         """States that the getters without atoms speak of: on the path if `kpts` is one."""
-        atoms = self._current(None)
-        if self.check_state(atoms):
-            # ASE's tools read `calculator.atoms` beside the getters: both must be of one structure
-            self.reset()
-            self.atoms = atoms.copy()
+        self._follow(self._current(None))
         kpts = self.parameters.kpts
         return self.states(kpts if is_path(kpts) else None)
 

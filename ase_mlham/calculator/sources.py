@@ -16,12 +16,15 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 from ase import Atoms
+from ase.calculators import calculator as ase_calculator
 
+from ase_mlham import errors
 from ase_mlham.calculator.parameters import CalculatorInputError
 from ase_mlham.core import LCAOSystem, Structure
 from ase_mlham.core.basis import symbol
 
 __all__ = [
+    "CalculatorDomainError",
     "FixedSource",
     "ModelSource",
     "PredictsHamiltonian",
@@ -37,6 +40,10 @@ _log = logging.getLogger(__name__)
 
 SAME_PLACE = 1e-3
 """Å by which an atom may differ from the one that H was computed for: what text files round."""
+
+
+class CalculatorDomainError(errors.DomainError, ase_calculator.InputError):
+    """Atoms that a model was not trained for; ASE's InputError and the package's in one."""
 
 
 class PredictsHamiltonian(Protocol):
@@ -152,7 +159,10 @@ class ModelSource:
 
     def system(self, atoms: Atoms, on_unknown: OnUnknown) -> LCAOSystem:
         """The prediction."""
-        return self.model.predict(atoms, on_unknown=on_unknown)
+        try:
+            return self.model.predict(atoms, on_unknown=on_unknown)
+        except errors.DomainError as error:
+            raise CalculatorDomainError(str(error)) from error
 
     def reservations(self, system: LCAOSystem, atoms: Atoms) -> LCAOSystem:
         """Moments that the model did not look at."""

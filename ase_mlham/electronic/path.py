@@ -128,8 +128,8 @@ def _given(structure: Structure, path: BandPath) -> BandPath:
 
 
 def _explicit(structure: Structure, cell: Cell, path: Any) -> BandPath:
-    """A list of points."""
-    from ase.dft.kpoints import BandPath
+    """A list of points, with labels where it turns: without any, ASE cannot draw it."""
+    from ase.dft.kpoints import BandPath, find_bandpath_kinks, resolve_custom_points
 
     try:
         kpts = np.atleast_2d(np.asarray(path, dtype=np.float64))
@@ -141,7 +141,15 @@ def _explicit(structure: Structure, cell: Cell, path: Any) -> BandPath:
     if kpts.ndim != 2 or kpts.shape[1] != 3:
         raise InputError(f"a path of shape {kpts.shape}; expected points (n, 3)")
     check_periodic(structure, kpts)
-    return BandPath(cell, kpts=kpts)
+    if len(kpts) < 2:
+        return BandPath(cell, kpts=kpts)
+    known = {"G": np.zeros(3)}
+    if structure.pbc.any():
+        known = cell.bandpath(npoints=0, pbc=structure.pbc).special_points
+    turns = kpts[find_bandpath_kinks(cell, kpts)]
+    # 1e-5: as `find_bandpath_kinks`; points of a list of decimals are special ones if they look so
+    labels, special = resolve_custom_points(turns, known, eps=1e-5)
+    return BandPath(cell, kpts=kpts, special_points=special, path=labels)
 
 
 def _molecule(cell: Cell, path: str | None) -> BandPath:

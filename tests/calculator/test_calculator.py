@@ -13,6 +13,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import (
+    InputError,
     PropertyNotImplementedError,
 )
 from ase.calculators.lj import LennardJones
@@ -257,8 +258,9 @@ def test_a_model_file_by_path_and_as_an_object(model_file, silicon):
 def test_domain_errors_come_through(model_file):
     gaas = bulk("GaAs", "zincblende", a=5.65)
     gaas.calc = MLHamiltonian(model_file)
-    with pytest.raises(errors.DomainError, match="Ga"):
-        gaas.calc.get_fermi_level()
+    for kind in (errors.DomainError, InputError):
+        with pytest.raises(kind, match="Ga"):
+            gaas.calc.get_fermi_level()
 
 
 # ---------------------------------------------------------------------- magnetic moments
@@ -312,3 +314,69 @@ def test_spins_of_states_follow_the_field(magnet, chain):
 def test_no_spin_no_texture(calc):
     with pytest.raises(errors.InputError, match="no spin texture"):
         calc.spin_texture()
+
+
+# ---------------------------------------------------------------------- invariances
+def test_6_3_wrapped_permuted_and_repeated_cells(toy, silicon):
+    """The same energies; a cell repeated along its first vector folds the bands to half the zone.
+
+    1e-9: other sums of the same numbers; the Fermi level of an insulator is the middle of two.
+    """
+
+    def energies(atoms, kpts):
+        calculator = MLHamiltonian(toy, kpts=kpts)
+        states = calculator.states(atoms=atoms)
+        every = states.energies[0][states.mesh.index]
+        return np.sort(every.ravel()), calculator.fermi_level(atoms)
+
+    expected, level = energies(silicon, (4, 2, 2))
+    wrapped = silicon.copy()
+    wrapped.positions += (4.1, -7.3, 2.2)
+    wrapped.wrap()
+    cases = [(wrapped, (4, 2, 2)), (silicon[[1, 0]], (4, 2, 2)), (silicon * (2, 1, 1), (2, 2, 2))]
+    for atoms, kpts in cases:
+        found, at = energies(atoms, kpts)
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+        assert at == pytest.approx(level, abs=1e-9)
+
+
+def test_6_3_results_are_plain_numbers_and_double_precision(calc, silicon):
+    assert type(calc.get_fermi_level()) is float
+    assert [type(e) for e in calc.get_homo_lumo()] == [float, float]
+    assert isinstance(calc.get_number_of_spins(), int)
+    for array in (calc.get_eigenvalues(), calc.get_ibz_k_points(), silicon.get_charges()):
+        assert array.dtype == np.float64
+
+
+def test_1_5_atoms_of_the_constructor_are_attached(toy, silicon):
+    calculator = MLHamiltonian(toy, atoms=silicon, kpts=(2, 2, 2))
+    assert silicon.calc is calculator
+    assert calculator.get_fermi_level() == MLHamiltonian(toy, kpts=(2, 2, 2)).fermi_level(silicon)
+
+
+def test_1_2_calculate_may_be_called_directly(toy, silicon):
+    calculator = MLHamiltonian(toy, kpts=(2, 2, 2))
+    calculator.calculate(silicon)
+    assert calculator.results["charges"].shape == (2,)
+    assert not calculator.calculation_required(silicon, ["charges"])
+    assert calculator.get_property("magmoms", silicon, allow_calculation=False) is None
+
+
+def test_bands_at_points_of_ones_own_can_be_drawn(calc, tmp_path):
+    points = np.concatenate(
+        [np.linspace([0, 0, 0], [0.5, 0, 0.5], 5), np.linspace([0.45, 0, 0.4], [0.1, 0.2, 0], 4)]
+    )
+    bands = calc.band_structure(points)
+    assert bands.path.path.startswith("GX")
+    np.testing.assert_array_equal(bands.path.kpts, points)
+    bands.plot(filename=tmp_path / "bands.png")
+    assert (tmp_path / "bands.png").stat().st_size > 1000
+
+
+def test_2_2_bands_on_a_mesh_as_ase_makes_them(calc):
+    """`get_band_structure` of ASE on our getters."""
+    from ase.spectrum.band_structure import get_band_structure
+
+    bands = get_band_structure(calc=calc)
+    assert bands.energies.shape == (1, len(calc.get_ibz_k_points()), 8)
+    assert bands.reference == calc.get_fermi_level()
