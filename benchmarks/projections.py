@@ -290,7 +290,7 @@ def against_rashba() -> dict[str, float]:
     }
 
 
-def pyscf_populations(name: str, moment: float) -> dict[str, NDArray[np.float64]]:
+def pyscf_populations(name: str, moment: float, basis: str) -> dict[str, NDArray[np.float64]]:
     """PySCF's Mulliken populations of a molecule, and Löwdin's in its orthonormal orbitals.
 
     Electrons and moment along z of each atom, (n_atoms, 2), by projection.
@@ -303,7 +303,7 @@ def pyscf_populations(name: str, moment: float) -> dict[str, NDArray[np.float64]
     mol = gto.M(
         atom=[(a.symbol, a.position / CODATA_2018.bohr) for a in molecule(name)],
         unit="Bohr",
-        basis=BASIS,
+        basis=basis,
         pseudo="gth-pbe",
         spin=int(moment),
         verbose=0,
@@ -335,7 +335,9 @@ MOLECULES = {"H2O": 0.0, "LiF": 0.0, "O2": 2.0}
 """Name to moment in Bohr magnetons."""
 
 
-def against_pyscf(molecules: Mapping[str, float]) -> list[dict[str, float | str]]:
+def against_pyscf(
+    molecules: Mapping[str, float], basis: str = BASIS
+) -> list[dict[str, float | str]]:
     """Charges and moments of molecules against PySCF's own populations, in the same orbitals."""
     from ase.build import molecule
 
@@ -344,8 +346,8 @@ def against_pyscf(molecules: Mapping[str, float]) -> list[dict[str, float | str]
     rows: list[dict[str, float | str]] = []
     for name, moment in molecules.items():
         options = {"total_moment": moment} if moment else {}
-        system = compute_system(molecule(name), basis=BASIS, smearing=0.0, **options)
-        wanted = pyscf_populations(name, moment)
+        system = compute_system(molecule(name), basis=basis, smearing=0.0, **options)
+        wanted = pyscf_populations(name, moment, basis)
         valence = np.array([system.basis[int(z)].valence for z in system.structure.numbers])
         for projection, populations_of in wanted.items():
             found = charges(system, projection=projection)
