@@ -28,6 +28,7 @@ ROOMS = (
     "core",
     "integrals",
     "hooks",
+    "gui",
     "testing",
     "errors",
     "units",

@@ -189,7 +189,7 @@ def open_images(files: list[str], index: str, hamiltonians: Any) -> Any:
     index : str
         Slice for those without.
     hamiltonians : Hamiltonians
-        Remembers the systems that were read.
+        Knows which files have one of their own.
 
     Raises
     ------
@@ -203,11 +203,10 @@ def open_images(files: list[str], index: str, hamiltonians: Any) -> Any:
     names: list[str | None] = []
     for name in files:
         if hamiltonians.has_own(name):
-            from ase_mlham.formats import read_system
+            from ase_mlham.formats import read_outline
 
-            system = read_system(name)
-            hamiltonians.remember(name, system)
-            found.append(system.structure.to_atoms())
+            # without its matrices: those are read when they are asked for
+            found.append(read_outline(name).to_atoms())
             names.append(f"{name}@0")
             continue
         one = _read(name, index)

@@ -68,6 +68,8 @@ class FramesWindow(PlotWindow):
             bottom.set_ylabel("$E_F$ (eV)")
             bottom.set_xlabel("frame")
             bottom.set_xlim(-0.5, max(n_frames - 0.5, 0.5))
+            for axes in (top, bottom):
+                axes.format_coord = lambda x, y: ""
             bottom.xaxis.get_major_locator().set_params(integer=True)
         self.axes = (top, bottom)
         self.markers = [

@@ -17,7 +17,8 @@ from ase_mlham.gui.electronics import Electronics
 from ase_mlham.gui.menu import electronic_menu
 from ase_mlham.gui.overlay import Arrow, Colouring
 
-__all__ = ["MLHamGUI"]
+# no names for the reference: its pages are made where there may be no tkinter, which ASE's window
+# needs to be imported
 
 POINT = 6.0
 """Pixels of projected length below which an arrow is drawn as a point or a cross."""

@@ -7,7 +7,7 @@ it: from pale to dark for what has no sign, from blue over white to red for what
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ __all__ = ["Arrow", "Arrows", "Colouring"]
 SIGNED, UNSIGNED = "coolwarm", "YlOrRd"
 SMALLEST, GROWTH = 0.35, 0.75
 """Radius of an atom without weight, and what the largest weight adds, in its usual radius."""
+
+SMALLEST_RANGE = 0.01
+"""Of the colours, in electrons: the noise of equal atoms must not look like a difference."""
 
 LONGEST = 1.7
 """Å of the longest arrow."""
@@ -61,10 +64,9 @@ class Colouring:
     def limits(self) -> tuple[float, float]:
         """Numbers of the ends of the colour map."""
         if self.signed:
-            top = float(abs(self.values).max(initial=0.0))
-            return (-top, top) if top > 0 else (-1.0, 1.0)
-        top = float(self.values.max(initial=0.0))
-        return 0.0, top if top > 0 else 1.0
+            top = max(float(abs(self.values).max(initial=0.0)), SMALLEST_RANGE)
+            return -top, top
+        return 0.0, max(float(self.values.max(initial=0.0)), SMALLEST_RANGE)
 
     @property
     def map(self) -> Any:
@@ -95,8 +97,7 @@ class Colouring:
         return np.asarray(SMALLEST + GROWTH * np.sqrt(np.clip(self.values / high, 0.0, 1.0)))
 
 
-@dataclass(frozen=True)
-class Arrow:
+class Arrow(NamedTuple):
     """One arrow on the screen: from, to (pixels), colour; `depth` if it points at the viewer."""
 
     start: tuple[float, float]
@@ -161,11 +162,14 @@ class Arrows:
         seen = np.tile(np.linalg.norm(self.vectors, axis=1) > 0.02 * self.longest, copies)
         seen &= visible
         return [
-            Arrow(
-                (float(x - dx), float(y - dy)),
-                (float(x + dx), float(y + dy)),
-                UP if up else DOWN,
-                float(dz),
+            Arrow((x0, y0), (x1, y1), UP if up else DOWN, depth)
+            for x0, y0, x1, y1, up, depth, drawn in zip(
+                *(places - steps[:, :2]).T.tolist(),
+                *(places + steps[:, :2]).T.tolist(),
+                ups.tolist(),
+                steps[:, 2].tolist(),
+                seen.tolist(),
+                strict=True,
             )
-            for (x, y), (dx, dy, dz), up in zip(places[seen], steps[seen], ups[seen], strict=True)
+            if drawn
         ]

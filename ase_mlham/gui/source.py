@@ -21,15 +21,12 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_mlham.calculator import MLHamiltonian, PredictsHamiltonian
-    from ase_mlham.core import LCAOSystem
+    from ase_mlham.core import Structure
 
-__all__ = ["FileHamiltonian", "Hamiltonians", "Shown", "shown", "structure_key"]
+__all__ = ["Hamiltonians", "Shown", "shown", "structure_key"]
 
 KEPT = 3
 """Sources whose matrices are kept."""
-
-CLOSE = 1e-4
-"""Å up to which atoms are where a file has them: text formats round."""
 
 
 def structure_key(atoms: Atoms) -> str:
@@ -122,58 +119,6 @@ def _is_repeated(drawn: Atoms, repeat: tuple[int, ...], n: int) -> bool:
     )
 
 
-class FileHamiltonian:
-    """The H of a file in the place of a model: "predicts" it for the atoms of that file only.
-
-    Parameters
-    ----------
-    path : str
-        In a format that holds a Hamiltonian.
-    system : LCAOSystem, optional
-        If it has been read already.
-    """
-
-    sees_moments = True  # those of the structure are the file's own
-
-    def __init__(self, path: str, system: LCAOSystem | None = None) -> None:
-        self.path = path
-        self.name = Path(path).name
-        self._system = system
-
-    @property
-    def identity(self) -> str:
-        """The path, with the time of its last change."""
-        return f"{self.path} {Path(self.path).stat().st_mtime_ns}"
-
-    def predict(
-        self, atoms: Atoms, *, on_unknown: Literal["error", "warn"] = "error"
-    ) -> LCAOSystem:
-        """The system of the file.
-
-        Raises
-        ------
-        InputError
-            The atoms are not those of the file.
-        """
-        if self._system is None:
-            from ase_mlham.formats import read_system
-
-            self._system = read_system(self.path)
-        structure = self._system.structure
-        if not (
-            np.array_equal(structure.numbers, atoms.numbers)
-            and np.array_equal(structure.pbc, atoms.pbc)
-            and np.allclose(structure.cell, np.asarray(atoms.cell), rtol=0, atol=CLOSE)
-            and np.allclose(structure.positions, atoms.positions, rtol=0, atol=CLOSE)
-        ):
-            raise InputError(
-                f"the atoms are not those of {self.name} any more (moved, wrapped or edited), and "
-                "its Hamiltonian belongs to those; open it again, or choose a model: "
-                "Electronic structure > Source"
-            )
-        return self._system
-
-
 class Hamiltonians:
     """Which Hamiltonian belongs to what is shown: the file's own, or a model's.
 
@@ -199,17 +144,13 @@ class Hamiltonians:
         self.device = device
         self.on_unknown = on_unknown
         self._calculators: OrderedDict[Any, MLHamiltonian] = OrderedDict()
-        self._read: dict[str, LCAOSystem] = {}
+        self._structures: dict[tuple[str, int], Structure] = {}
         self._has_own: dict[tuple[str, int], bool] = {}
 
     @property
     def settings(self) -> tuple[Any, str, str]:
         """What a result depends on besides the structure."""
         return self.model, self.device, self.on_unknown
-
-    def remember(self, path: str, system: LCAOSystem) -> None:
-        """A system that was read to show its structure need not be read again."""
-        self._read[path] = system
 
     def has_own(self, file: str | None) -> bool:
         """Whether a file holds a Hamiltonian; looks at a few bytes, once for each version of it."""
@@ -244,9 +185,25 @@ class Hamiltonians:
         """The calculator for a structure; called in the worker thread, models load when asked."""
         if self.model is None and self.has_own(what.file):
             file = str(what.file)
-            source = FileHamiltonian(file, self._read.pop(file, None))
-            return self._kept(source.identity, source)
+            key = (file, Path(file).stat().st_mtime_ns)
+            self._check(key, what.atoms)
+            return self._kept(key, file)
         return self.model_calculator()
+
+    def _check(self, key: tuple[str, int], atoms: Atoms) -> None:
+        """Refuse atoms that are not those of the file, before its matrices are read."""
+        from ase_mlham.calculator.sources import check_same_structure
+
+        if key not in self._structures:
+            from ase_mlham.formats import read_outline
+
+            self._structures[key] = read_outline(key[0]).structure
+        try:
+            check_same_structure(
+                self._structures[key], atoms, Path(key[0]).name, "open the file again"
+            )
+        except InputError as error:
+            raise InputError(f"{error}: Electronic structure > Source") from None
 
     def model_calculator(self) -> MLHamiltonian:
         """The calculator for all that has no Hamiltonian of its own."""
@@ -266,8 +223,3 @@ class Hamiltonians:
                 self._calculators.popitem(last=False)
         self._calculators.move_to_end(key)
         return self._calculators[key]
-
-    def keep_files_of(self, other: Hamiltonians) -> None:
-        """Files that were read are not read again with other settings."""
-        self._read.update(other._read)
-        self._has_own.update(other._has_own)

@@ -113,7 +113,6 @@ class SourceWindow:
         )
 
     def _take(self, wanted: Any) -> None:
-        wanted.keep_files_of(self.electronics.hamiltonians)
         self.electronics.hamiltonians = wanted
         self._say("")
         self.electronics.source_changed()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from tkinter import ttk
 from typing import Any
 
 from ase_mlham.gui.jobs import Job
@@ -25,6 +24,8 @@ class ProgressStrip:
     def __init__(
         self, parent: Any, appear: Callable[[Any], None], vanish: Callable[[Any], None]
     ) -> None:
+        from tkinter import ttk
+
         self.frame = ttk.Frame(parent, padding=3)
         self.label = ttk.Label(self.frame, text="")
         self.bar = ttk.Progressbar(self.frame, length=120, maximum=1.0)
