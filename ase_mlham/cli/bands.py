@@ -14,6 +14,7 @@ from ase_mlham.cli.sampling import (
     add_window,
     announce,
     parse_kpts,
+    path_of,
     refuse_collapse,
     solver_options,
     window,
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from ase_mlham.electronic.states import EigenStates
 
 __all__ = ["add_arguments", "run"]
-
-SMALL, SMOOTH = 100, 40.0
-"""Orbitals up to which a path gets so many points per 1/Å that no corner of a line is seen."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,7 +121,6 @@ def _states(
     from ase_mlham.electronic.bands import band_states, reference_level
     from ase_mlham.electronic.collapse import attach
     from ase_mlham.electronic.fermi import mesh_of
-    from ase_mlham.electronic.path import band_path
     from ase_mlham.electronic.states import eigenstates
 
     solver = solver_options(options)
@@ -134,10 +131,8 @@ def _states(
         along = BandPath(
             system.structure.cell, path.kpts, special_points=path.special_points, path=path.path
         )
-    elif options.npoints is None and system.n_orbitals <= SMALL:
-        along = band_path(system.structure, options.path, density=SMOOTH, eps=options.eps)
     else:
-        along = band_path(system.structure, options.path, npoints=options.npoints, eps=options.eps)
+        along = path_of(system, options)
     points = mesh_of(system, kpts)
     announce(system, len(points) + len(along.kpts))
     mesh = eigenstates(system, points, **solver)

@@ -13,6 +13,7 @@ from ase_mlham.cli.sampling import (
     add_solver,
     announce,
     parse_kpts,
+    path_of,
     refuse_collapse,
     solver_options,
 )
@@ -101,10 +102,9 @@ def _compare(
     from ase_mlham.electronic.bands import to_band_structure
     from ase_mlham.electronic.fermi import fermi_level_of_states, mesh_of
     from ase_mlham.electronic.matching import match_bands
-    from ase_mlham.electronic.path import band_path
     from ase_mlham.plots.comparison import Compared
 
-    along = band_path(first.structure, options.path, npoints=options.npoints, eps=options.eps)
+    along = path_of(first, options)
     # the same fractions and labels in a cell that may differ a little
     other = BandPath(
         second.structure.cell, along.kpts, special_points=along.special_points, path=along.path

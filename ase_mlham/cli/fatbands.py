@@ -16,6 +16,7 @@ from ase_mlham.cli.sampling import (
     announce,
     parse_direction,
     parse_kpts,
+    path_of,
     refuse_collapse,
     solver_options,
     window,
@@ -118,9 +119,8 @@ def run(options: argparse.Namespace) -> int:
 
     from ase_mlham.electronic.fat_bands import fat_bands
     from ase_mlham.electronic.fermi import mesh_of
-    from ase_mlham.electronic.path import band_path
 
-    along = band_path(system.structure, options.path, npoints=options.npoints, eps=options.eps)
+    along = path_of(system, options)
     announce(system, len(mesh_of(system, kpts)) + len(along.kpts), vectors=True)
     found = fat_bands(
         system,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ase_mlham.errors import InputError, SolverError
 
 if TYPE_CHECKING:
+    from ase.dft.kpoints import BandPath
+
     from ase_mlham.core import LCAOSystem
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "announce",
     "parse_direction",
     "parse_kpts",
+    "path_of",
     "refuse_collapse",
     "solver_options",
     "window",
@@ -131,6 +134,19 @@ def parse_kpts(text: str | None) -> Any:
             f"--kpts {text}: give three integers such as 8,8,8, or one number, the points per 1/Å"
         )
     return sizes
+
+
+SMALL, SMOOTH = 100, 40.0
+"""Orbitals up to which a path gets so many points per 1/Å that no corner of a line is seen."""
+
+
+def path_of(system: LCAOSystem, options: argparse.Namespace) -> BandPath:
+    """The path of the options of `add_path`; dense in small systems, where it costs little."""
+    from ase_mlham.electronic.path import band_path
+
+    smooth = options.npoints is None and system.n_orbitals <= SMALL
+    sampling = {"density": SMOOTH} if smooth else {"npoints": options.npoints}
+    return band_path(system.structure, options.path, eps=options.eps, **sampling)
 
 
 def parse_direction(text: str) -> Any:

@@ -14,6 +14,7 @@ from ase_mlham.cli.sampling import (
     announce,
     parse_direction,
     parse_kpts,
+    path_of,
     refuse_collapse,
     solver_options,
     window,
@@ -168,14 +169,13 @@ def _along_path(system: LCAOSystem, options: argparse.Namespace) -> tuple[Any, s
     """Bands in colours."""
     from ase_mlham.cli.picture import drawing
     from ase_mlham.electronic.fermi import mesh_of
-    from ase_mlham.electronic.path import band_path
     from ase_mlham.electronic.spin_bands import spin_bands
 
     low, high = window(options)
     kpts = parse_kpts(options.kpts)
     if options.numbers is not None:
         raise InputError("--bands is for planes and lines; on a path use --emin and --emax")
-    along = band_path(system.structure, options.path, npoints=options.npoints, eps=options.eps)
+    along = path_of(system, options)
     announce(system, len(along.kpts) + len(mesh_of(system, kpts)), vectors=True)
     found = spin_bands(
         system, along, kpts=kpts, tolerance=options.tolerance, **solver_options(options)
