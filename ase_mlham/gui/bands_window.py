@@ -40,7 +40,7 @@ class BandsWindow(PlotWindow):
     def compute(self) -> None:
         """Have the bands computed."""
         what = self.begin()
-        hamiltonians, path = self.electronics.hamiltonians, self.path.get().strip()
+        hamiltonians, path = self.hamiltonians, self.path.get().strip()
         self.tell("")
         self.electronics.run(
             "bands",
@@ -94,7 +94,7 @@ class BandsWindow(PlotWindow):
         if index is None or self.points is None or self.what is None:
             return
         if not self.is_current:
-            self.tell("These bands are of other atoms than those shown: press Refresh first.")
+            self.tell("These bands are of other atoms or of another source: press Refresh first.")
             return
         self._mark(1, index, event)
         self.chosen = self.points.state(index)

@@ -37,7 +37,7 @@ class DosWindow(PlotWindow):
     def compute(self) -> None:
         """Have the density of states computed."""
         what = self.begin()
-        hamiltonians = self.electronics.hamiltonians
+        hamiltonians = self.hamiltonians
         self.tell("")
         self.electronics.run(
             "density of states",
@@ -104,7 +104,7 @@ class DosWindow(PlotWindow):
         if began is None or self.found is None or self.what is None:
             return
         if not self.is_current:
-            self.tell("This density is of other atoms than those shown: press Refresh first.")
+            self.tell("This density is of other atoms or of another source: press Refresh first.")
             return
         if event.inaxes is self.axes and abs(event.x - began[0]) > DRAG:
             low, high = sorted((began[1], float(event.xdata)))

@@ -142,6 +142,8 @@ class Worker:
             for other in self.jobs:
                 if other.slot == job.slot:
                     other.stop()
+        if self.jobs:
+            job.text = "waits for its turn"
         self.jobs.append(job)
         self._todo.put(job)
         if self._thread is None:
@@ -193,6 +195,7 @@ class Worker:
             self._events.put((job, what, value))
 
     def _do(self, job: Job) -> tuple[str, Any]:
+        job.text = ""
         try:
             with reporting(_Progress(job)):
                 job.check()

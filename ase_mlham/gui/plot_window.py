@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from ase_mlham.gui.source import Shown
+from ase_mlham.gui.source import Hamiltonians, Shown
 from ase_mlham.gui.strip import ProgressStrip
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class PlotWindow:
         self.electronics = electronics
         self.title = title
         self.what: Shown | None = None
+        self.hamiltonians: Hamiltonians = electronics.hamiltonians
         self.window = ui.Window(title, close=self.close)
         win = self.window.win
         self.head = ttk.Frame(win, padding=(4, 3))
@@ -114,8 +115,8 @@ class PlotWindow:
     def begin(self) -> Shown:
         """What is shown now: the picture that is being made will be about it."""
         what = self.electronics.shown()
-        name = self.electronics.hamiltonians.name(what)
-        self.what = what
+        self.what, self.hamiltonians = what, self.electronics.hamiltonians
+        name = self.hamiltonians.name(what)
         many = len(self.electronics.gui.images) > 1
         self.source.configure(text=f"{name}, frame {what.frame}" if many else name)
         return what
@@ -131,8 +132,12 @@ class PlotWindow:
 
     @property
     def is_current(self) -> bool:
-        """Whether the picture is about what the main window shows."""
-        return self.what is not None and self.what.key == self.electronics.key_shown()
+        """Whether the picture is about what the main window shows, with the present source."""
+        return (
+            self.what is not None
+            and self.hamiltonians is self.electronics.hamiltonians
+            and self.what.key == self.electronics.key_shown()
+        )
 
     # ------------------------------------------------------------------ the picture
     def tell(self, text: str) -> None:

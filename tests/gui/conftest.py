@@ -169,13 +169,9 @@ def dialogues(display, monkeypatch) -> Dialogues:
 class Driver:
     """A main window, and a hand on its mouse."""
 
-    def __init__(self, images: Any, model: Any = None, rotations: str = "") -> None:
-        from ase_mlham.gui.main_window import MLHamGUI
-        from ase_mlham.gui.source import Hamiltonians
-
-        hamiltonians = Hamiltonians(model)
-        self.gui = MLHamGUI(images, rotations, hamiltonians=hamiltonians)
-        self.electronics = self.gui.electronics
+    def __init__(self, gui: Any) -> None:
+        self.gui = gui
+        self.electronics = gui.electronics
         self.gui.window.win.report_callback_exception = self._raise_later
         self.raised: list[BaseException] = []
 
@@ -220,12 +216,15 @@ def drive(dialogues, home) -> Iterator[Callable[..., Driver]]:
     """Call it with images and a model to have a window; it is closed afterwards."""
     opened: list[Driver] = []
 
-    def call(images: Any, model: Any = None, **options: Any) -> Driver:
+    def call(images: Any, model: Any = None) -> Driver:
         from ase.gui.images import Images
+
+        from ase_mlham.gui.main_window import MLHamGUI
+        from ase_mlham.gui.source import Hamiltonians
 
         if not isinstance(images, Images):
             images = Images(list(images) if isinstance(images, list) else [images])
-        opened.append(Driver(images, model, **options))
+        opened.append(Driver(MLHamGUI(images, hamiltonians=Hamiltonians(model))))
         opened[-1].update()
         return opened[-1]
 
@@ -237,6 +236,12 @@ def drive(dialogues, home) -> Iterator[Callable[..., Driver]]:
     opened.clear()
     # in the worker thread of a later test, freeing these would end the program
     gc.collect()
+
+
+@pytest.fixture
+def driver_of() -> type[Driver]:
+    """The class of drivers, for a window that a test opens itself."""
+    return Driver
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,8 @@ def test_the_result_of_a_step_that_could_not_be_stopped_is_dropped(worker):
 def test_a_newer_job_for_the_same_place_stops_the_older(worker):
     release, seen = threading.Event(), []
     worker.submit(Job("old", lambda tell: release.wait(5), seen.append, slot="colours"))
-    worker.submit(Job("other", lambda tell: "other", seen.append, slot="bands"))
+    other = worker.submit(Job("other", lambda tell: "other", seen.append, slot="bands"))
+    assert other.text == "waits for its turn"
     worker.submit(Job("new", lambda tell: "new", seen.append, slot="colours"))
     release.set()
     finish(worker)

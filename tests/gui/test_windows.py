@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import tkinter as tk
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,6 +188,10 @@ def test_choosing_the_source(drive, silicon, toys, dialogues):
     assert electronics.hamiltonians.model is None
     assert electronics.colouring is None
     assert "source has changed" in window.message["text"]
+    # a state of the old Hamiltonian is not looked for in the new one
+    driver.click(window, *pixels(window, single_state(window.points)))
+    assert window.chosen is None
+    assert "another source" in window.message["text"]
     chooser.outside.set(True)
     chooser.apply()
     assert electronics.hamiltonians.on_unknown == "warn"
@@ -455,6 +460,31 @@ def test_the_command_opens_files_with_their_own_hamiltonian(
         what = gui.electronics.shown()
         assert what.file == f"{tmp_path}/run.extxyz"
         assert gui.electronics.hamiltonians.name(what) == "model sige"
+    finally:
+        gui.exit()
+    assert dialogues == []
+
+
+def test_an_output_with_spinor_states(display, home, dialogues, driver_of):
+    oxygen = Path(__file__).parents[1] / "data" / "openmx" / "o2_nc.scfout.zst"
+    gui = main_window(build_parser("gui").parse_args(["gui", str(oxygen)]))
+    driver = driver_of(gui)
+    try:
+        window = gui.electronics.show_bands()
+        driver.wait()
+        points = window.points
+        level = points.states.energies[0, 0]
+        band = int(np.flatnonzero(level < points.level)[-1])
+        window.in_space.set(False)
+        place = window.axes.transData.transform((0.0, level[band] - points.level))
+        driver.click(window, *place)
+        driver.wait()
+        # both electrons of the triplet are along the moment of the molecule, at 50 degrees from z
+        arrows = gui.electronics.arrows
+        assert arrows.title == "spin of the state"
+        direction = arrows.vectors[0] / np.linalg.norm(arrows.vectors[0])
+        assert direction[2] == pytest.approx(np.cos(np.radians(50)), abs=0.02)
+        np.testing.assert_allclose(gui.electronics.colouring.values, [0.5, 0.5], atol=1e-3)
     finally:
         gui.exit()
     assert dialogues == []
