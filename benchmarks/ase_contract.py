@@ -438,6 +438,72 @@ def pyscf_crystal(folder: Path) -> float:
     return float(abs(found - expected)[near].max())
 
 
+# ---------------------------------------------------------------------- real space
+def microscope(folder: Path) -> float:
+    """Density of states at points in space by `STM`, with orbitals evaluated by PySCF, of the peak.
+
+    A layer of hydrogen molecules: PySCF's periodic orbitals at the same points, our coefficients.
+    """
+    from ase.dft.stm import STM
+    from pyscf.pbc import gto
+    from pyscf.pbc.dft import numint
+
+    from ase_mlham.electronic.states import eigenstates
+    from ase_mlham.engines import compute_system
+    from ase_mlham.engines.pyscf.basis_sets import orbital_order
+    from ase_mlham.real_space import Grid
+
+    bias = -12.0
+    atoms = Atoms(
+        "H2",
+        positions=[[0.5, 0.6, 4.0], [1.2, 0.8, 4.2]],
+        cell=[[3.0, 0, 0], [0.4, 2.8, 0], [0, 0, 9.0]],
+        pbc=(True, True, False),
+    )
+    options = {"basis": "gth-dzvp", "smearing": 0.0, "eps_cutoff": 1e-5, "ecut_ry": 60.0}
+    system = compute_system(atoms, kpts=(2, 2, 1), **options)
+    atoms.calc = MLHamiltonian(system=system, kpts=(2, 2, 1), spacing=0.25)
+    stm = STM(atoms)
+    stm.calculate_ldos(bias)
+    cell = gto.Cell()
+    cell.unit, cell.a = "Bohr", atoms.cell.array / CODATA_2018.bohr
+    cell.atom = [(a.symbol, a.position / CODATA_2018.bohr) for a in atoms]
+    cell.basis, cell.pseudo, cell.verbose, cell.dimension = "gth-dzvp", "gth-pade", 0, 2
+    cell.build()
+    states = eigenstates(system, (2, 2, 1), vectors=True)
+    vectors = np.zeros_like(states.measured["vectors"][0])
+    vectors[..., orbital_order(cell)] = states.measured["vectors"][0]
+    grid = Grid.of_cell(system.structure, 0.25)
+    points = grid.points().reshape(-1, 3) / CODATA_2018.bohr
+    orbitals = numint.eval_ao_kpts(cell, points, cell.get_abs_kpts(states.kpts))
+    energies = states.energies[0] - atoms.calc.get_fermi_level()
+    expected = sum(
+        weight * (abs(a @ c[(e > bias) & (e < 0)].T) ** 2).sum(axis=1)
+        for weight, a, c, e in zip(states.weights, orbitals, vectors, energies, strict=True)
+    )
+    expected = expected.reshape(grid.shape) / CODATA_2018.bohr**3
+    return float(abs(stm.ldos - expected).max() / expected.max())
+
+
+def wannier_centres(folder: Path) -> float:
+    """Distance of the centres of silicon's Wannier functions from the middles of its bonds, Å."""
+    from ase.dft.wannier import Wannier
+
+    from ase_mlham.engines import compute_system
+
+    atoms = bulk("Si")
+    system = compute_system(atoms, kpts=(4, 4, 4), ecut_ry=60.0, smearing=0.0)
+    calc = MLHamiltonian(system=system, kpts=(2, 2, 2), symmetry="off", spacing=0.3)
+    places = [[0.2, 0.1, 0.1], [0.6, 0.2, 0.1], [0.1, 0.6, 0.15], [0.15, 0.1, 0.65]]
+    start = [[place, 0, 0.8] for place in places]
+    wannier = Wannier(4, calc, nbands=4, fixedstates=4, initialwannier=start)
+    wannier.localize(tolerance=1e-9)
+    bonds = np.array([[1, 1, 1], [5, 1, 1], [1, 5, 1], [1, 1, 5]]) / 8
+    centres = wannier.get_centers() @ np.linalg.inv(atoms.cell.array)
+    apart = (centres[:, None] - bonds + 0.5) % 1 - 0.5
+    return float(np.linalg.norm(apart @ atoms.cell.array, axis=2).min(axis=1).max())
+
+
 # ---------------------------------------------------------------------- the table
 def _bands(name: str, what: str) -> Row:
     return Row(
@@ -555,6 +621,18 @@ ROWS = (
     Row(
         "`ase.io`", "charges and moments after traj, extxyz, json, db", "`o2_triplet.scfout`",
         "the calculator", 1e-8, "e", lambda f: files(f, "o2_triplet"), "o2_triplet",
+    ),
+    Row(
+        "`STM`", "`calculate_ldos`, all points", "PySCF engine, layer of H2",
+        "PySCF, `eval_ao_kpts`",
+        1e-5,  # orbitals end where they fall below 1e-6, pairs below 1e-5
+        "of the peak", microscope, "pyscf",
+    ),
+    Row(
+        "`Wannier`", "centres after `localize`, from off-centre guesses",
+        "PySCF engine, Si", "middles of the bonds",
+        5e-3,  # where a minimiser stops at 1e-9 of the spread, centres are right to its root
+        "Å", wannier_centres, "pyscf", slow=True,
     ),
     Row(
         "`BFGS`, `FrechetCellFilter`, `Langevin`",

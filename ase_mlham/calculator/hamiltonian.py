@@ -122,7 +122,7 @@ class CachedHamiltonian(ase_calculator.Calculator):
             self.results.clear()
         if "kpts" in changed and not is_path(changed["kpts"]):
             self._mesh = changed["kpts"]
-        if new is not None or changed.keys() - {"bandpath", "potential"}:
+        if new is not None or changed.keys() - {"bandpath", "potential", "spacing"}:
             for name in POPULATIONS:
                 self.results.pop(name, None)
         self.implemented_properties = list(POPULATIONS)

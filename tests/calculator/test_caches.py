@@ -132,6 +132,8 @@ PARAMETERS = [
     ({"charge": 1.0}, (0, 0, 1), True),
     ({"solver": "dense"}, (0, 1, 1), False),
     ({"overlap_floor": 1e-6}, (0, 1, 1), False),
+    ({"symmetry": "off"}, (0, 1, 1), False),
+    ({"spacing": 0.5}, (0, 0, 0), False),
     ({"bandpath": "GX"}, (0, 0, 0), False),
     ({"potential": LennardJones()}, (0, 0, 0), False),
     ({"on_unknown": "warn"}, (1, 1, 1), False),
