@@ -32,11 +32,14 @@ __all__ = ["WORKING_MEMORY", "Box", "OrbitalsOnGrid", "orbital_reach"]
 WORKING_MEMORY = 256e6
 """Bytes that a box may take, unless the caller says another limit."""
 
-EDGE = 2.5
+EDGE = 1.8
 """Aim for the edge of a box, Å: smaller ones find the same atoms again, larger ones evaluate
 orbitals where they are zero."""
 
-TAIL = 1e-6
+_ROWS = 192
+"""Orbitals that are multiplied with all later ones at a time."""
+
+TAIL = 1e-5
 """r |R(r)| at which a Gaussian is given up, Å^(-1/2)."""
 
 
@@ -155,14 +158,20 @@ class Box:
         return a, b, c
 
     def gather(self, matrix: BlockMatrix) -> NDArray[np.float64]:
-        """Real part of a Hermitian matrix between the orbitals of the box: (n_components, m, m)."""
+        """Real part P of a Hermitian matrix between the orbitals of the box, or half of it.
+
+        Returns
+        -------
+        (n_components, m, m) float
+            L with P = L + L^T: what is below the diagonal, and half of the diagonal.
+        """
         pattern = matrix.pattern
-        a, b = np.triu_indices(len(self.atom))
-        index, swapped = pattern.find(self.atom[a], self.atom[b], self.cell[b] - self.cell[a])
-        known = index >= 0
-        a, b, index, swapped = a[known], b[known], index[known], swapped[known]
-        # the stored member of the pair: its bra is the image that the pattern names first
-        bra, ket = np.where(swapped, b, a), np.where(swapped, a, b)
+        # images are ordered by species, so that the later one of a pair is never of an earlier one
+        early, late = np.triu_indices(len(self.atom))
+        index, swapped = pattern.find(
+            self.atom[early], self.atom[late], self.cell[late] - self.cell[early]
+        )
+        species = pattern.species[self.atom]
         m = int(self.first[-1])
         out = np.zeros((matrix.n_components, m, m))
         for group, array in zip(pattern.groups, matrix.values, strict=True):
@@ -170,19 +179,36 @@ class Box:
             if not len(here):
                 continue
             n_a, n_b = pattern.block_shape(group)
-            blocks = array[:, index[here] - group.start].real
-            rows = self.first[bra[here]][:, None] + np.arange(n_a)
-            columns = self.first[ket[here]][:, None] + np.arange(n_b)
-            out[:, rows[:, :, None], columns[:, None, :]] = blocks
-            out[:, columns[:, :, None], rows[:, None, :]] = blocks.swapaxes(-1, -2)
+            a, b = (np.flatnonzero(species == s) for s in (group.species_i, group.species_j))
+            rows = slice(self.first[b[0]], self.first[b[-1] + 1])
+            columns = slice(self.first[a[0]], self.first[a[-1] + 1])
+            bra, ket = early[here] - a[0], late[here] - b[0]
+            turned = swapped[here]
+            slots = index[here] - group.start
+            # whole blocks side by side first: single numbers would be placed ten times slower
+            blocks = np.zeros((len(a), len(b), n_a, n_b))
+            for component in range(matrix.n_components):
+                found = array[component, slots].real
+                if turned.any():
+                    found[turned] = found[turned].swapaxes(-1, -2)
+                own = early[here] == late[here]
+                if own.any():
+                    # turned round below, so that the upper triangle becomes the lower
+                    found[own] = np.triu(found[own]) * (1 - 0.5 * np.eye(n_a))
+                blocks[bra, ket] = found
+                square = blocks.transpose(1, 3, 0, 2).reshape(len(b) * n_b, len(a) * n_a)
+                out[component, rows, columns] = square
         return out
 
     def density(self, matrix: BlockMatrix) -> NDArray[np.float64]:
         """sum_ab phi_a P_ab phi_b at the points, (n_components, n1, n2, n3)."""
         gathered = self.gather(matrix)
-        out = np.empty((len(gathered), len(self.values)))
-        for component, P in enumerate(gathered):
-            np.einsum("pm,pm->p", self.values @ P, self.values, out=out[component])
+        out = np.zeros((len(gathered), len(self.values)))
+        for component, half in enumerate(gathered):
+            for start in range(0, len(half), _ROWS):
+                here = slice(start, start + _ROWS)
+                product = self.values[:, start:] @ half[start:, here]
+                out[component] += 2 * np.einsum("pm,pm->p", product, self.values[:, here])
         return out.reshape(-1, *self.shape)
 
     def combine(self, coefficients: NDArray, k: NDArray[np.float64]) -> NDArray:

@@ -93,8 +93,8 @@ def test_molecule(water, any_grid):
     reference = dft.numint.eval_rho(mol, orbitals, P).reshape(grid.shape) / BOHR**3
     mine = density_of(water, found, grid=grid).values
     assert mine.max() > 0.5
-    # the same numbers in another order of operations
-    assert abs(mine - reference).max() < 1e-11
+    # of O 1e-5 of the tail is given up: 1e-5 times what the other orbital has there
+    assert abs(mine - reference).max() < 1e-9
 
     # PySCF's own calculation: its SCF has converged to 1e-5 in the density matrix
     mf = converged(mol, "RKS")
@@ -139,11 +139,11 @@ def test_crystal(silicon, any_grid):
 
     density = sum(abs(psi[:, :4]) ** 2 for psi in states[:2]).sum(axis=1).reshape(grid.shape)
     mine = charge_density(silicon, (2, 1, 1), grid=grid)
-    # orbitals are given up at 1e-6 of r R(r), and their pairs at 1e-5
+    # orbitals are given up at 1e-5 of r R(r), and their pairs too
     assert abs(mine.values - density).max() < 1e-5
     assert mine.exact == pytest.approx(8, abs=1e-9)
 
     for band, field in enumerate(wave_functions(silicon, k[2], range(6), grid=grid)):
         reference = states[2][:, band].reshape(grid.shape)
         overlap = np.vdot(reference, field.values)
-        assert abs(field.values - overlap / abs(overlap) * reference).max() < 1e-6
+        assert abs(field.values - overlap / abs(overlap) * reference).max() < 1e-5
