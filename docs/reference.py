@@ -29,6 +29,7 @@ ROOMS = (
     "integrals",
     "hooks",
     "gui",
+    "ase_plugin",
     "testing",
     "errors",
     "units",

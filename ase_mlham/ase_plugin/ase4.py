@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
+__all__ = ["CITATION"]
+
 CITATION = "Y. Zhong et al., npj Comput. Mater. 9, 182 (2023), for the packaged model"
+"""Where ASE 4 asks what to cite."""
 
 
 def __getattr__(name: str) -> Any:

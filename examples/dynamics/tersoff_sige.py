@@ -21,7 +21,7 @@ class Element(NamedTuple):
 
     A: float
     B: float
-    lamda: float
+    lambda_: float
     mu: float
     beta: float
     n: float
@@ -66,7 +66,7 @@ def tersoff(**options: float) -> Tersoff:
             B=sqrt(first.B * second.B) * (1.0 if i == j else UNLIKE),
             R=(inner + outer) / 2,
             D=(outer - inner) / 2,
-            lambda1=(first.lamda + second.lamda) / 2,
+            lambda1=(first.lambda_ + second.lambda_) / 2,
             A=sqrt(first.A * second.A),
         )
     return Tersoff(parameters, **options)

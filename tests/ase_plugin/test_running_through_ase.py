@@ -60,13 +60,13 @@ def test_the_command_prints_and_writes(tmp_path):
 
 
 def test_a_mistake_is_one_line(tmp_path):
-    done = ase("run", "mlham", WATER, "-p", "modle=sige", cwd=tmp_path)
+    done = ase("run", "mlham", WATER, "-p", "mode=sige", cwd=tmp_path)
     assert done.returncode == 2
     assert "did you mean 'model'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("potential", ["nonsense", {"nam": "emt"}])
+@pytest.mark.parametrize("potential", ["nonsense", {"called": "emt"}])
 def test_potentials_that_are_none(potential):
     with pytest.raises(CalculatorInputError, match="ASE can make no calculator of it"):
         calculator(potential=potential, model=str(WATER))
