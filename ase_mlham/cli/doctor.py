@@ -101,6 +101,7 @@ def run(options: argparse.Namespace) -> int:
     _optional()
     _machine(problems)
     _plugins(problems)
+    _in_ase(problems)
     for problem in problems:
         print(f"PROBLEM: {problem}")
     if not problems:
@@ -185,4 +186,20 @@ def _plugins(problems: list[str]) -> None:
             registered(kind)
         except PluginError as error:
             problems.append(str(error))
-    print()
+
+
+def _in_ase(problems: list[str]) -> None:
+    """What ASE's own tools find: entry points that installations before them do not have."""
+    found = [
+        point.name
+        for point in metadata.entry_points(group="ase.ioformats")
+        if point.value.startswith("ase_mlham.")
+    ]
+    if found:
+        print(f"in ASE         formats {', '.join(sorted(found))}; `ase run mlham`; viewer mlham\n")
+        return
+    problems.append(
+        "ASE does not know the package, so that `ase run mlham` and `ase gui FILE.scfout` fail; "
+        f"install it again: {sys.executable} -m pip install --force-reinstall --no-deps "
+        f"{_DISTRIBUTION}"
+    )
