@@ -23,6 +23,9 @@ from ase_mlham.gui.overlay import Arrow, Colouring
 POINT = 6.0
 """Pixels of projected length below which an arrow is drawn as a point or a cross."""
 
+FEW = 500
+"""Arrows up to which they have a white edge, to be seen on atoms of any colour."""
+
 
 class MLHamGUI(GUI):
     """`ase.gui.gui.GUI` with the electronic structure of what it shows.
@@ -99,17 +102,22 @@ class MLHamGUI(GUI):
             projection = self.scale * self.axes * (1, -1, 1)
             visible = self.images.visible[: len(self.atoms)]
             scale = self.magmom_vector_scale
-            for arrow in arrows.on_screen(self.P, projection, visible, scale):
-                self._arrow(arrow)
+            drawn = arrows.on_screen(self.P, projection, visible, scale)
+            for arrow in drawn:
+                self._arrow(arrow, halo=len(drawn) <= FEW)
         colouring = self.electronics.colouring_drawn()
         if colouring is not None:
             self._colour_bar(colouring)
 
     # ------------------------------------------------------------------ on top of the atoms
-    def _arrow(self, arrow: Arrow) -> None:
+    def _arrow(self, arrow: Arrow, *, halo: bool) -> None:
         canvas = self.window.canvas
         (x0, y0), (x1, y1) = arrow.start, arrow.end
         if abs(x1 - x0) + abs(y1 - y0) > POINT:
+            if halo:
+                canvas.create_line(
+                    x0, y0, x1, y1, width=5, fill="white", arrow="last", arrowshape=(11, 14, 6)
+                )
             canvas.create_line(
                 x0, y0, x1, y1, width=2, fill=arrow.colour, arrow="last", arrowshape=(9, 11, 4)
             )
