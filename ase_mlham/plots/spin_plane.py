@@ -23,7 +23,7 @@ __all__ = ["plot_spin_contour", "plot_spin_plane"]
 ARROWS = 13
 """Arrows along each side of a plane, about."""
 
-ALONG_LINE = 0.06
+ALONG_LINE = 0.07
 """Distance between the arrows on a contour, in parts of the width of the plane."""
 
 _SHORT = 0.05
@@ -154,7 +154,7 @@ def plot_spin_contour(
             # smaller arrows on a small pocket, and never so small that nobody sees them
             part = float(np.clip(way / (2 * found.plane.extent[0]) / 10, 0.02, ALONG_LINE))
             at = _along(line.uv, 2 * found.plane.extent[0] * part)
-            _arrows(axes, found.plane, line.uv[at], line.spin[at], 1.4 * part)
+            _arrows(axes, found.plane, line.uv[at], line.spin[at], 1.2 * part, width=0.0038)
         _frame(axes, found.plane)
         grey = any(line.degenerate.any() for line in found.lines)
         colour_bar([axes], drawn, component_label(axis), grey=grey)
@@ -187,6 +187,15 @@ def _panels(count: int, plane: KPlane) -> Any:
     return axes.ravel()[:count]
 
 
+def _light() -> Any:
+    """The colours of components without their dark ends, on which arrows would not be seen."""
+    import matplotlib as mpl
+    from matplotlib.colors import LinearSegmentedColormap
+
+    middle = mpl.colormaps[DIVERGING](np.linspace(0.22, 0.78, 64))
+    return LinearSegmentedColormap.from_list("light", middle)
+
+
 def _draw_sheet(
     axes: Any,
     found: SpinPlane,
@@ -203,7 +212,7 @@ def _draw_sheet(
         plane.u,
         plane.v,
         np.ma.masked_array(values, together).T,
-        cmap=DIVERGING,
+        cmap=_light(),
         vmin=-1,
         vmax=1,
         shading="nearest",
@@ -233,6 +242,7 @@ def _arrows(
     uv: NDArray[np.float64],
     spin: NDArray[np.float64],
     length: float,
+    width: float = 0.0055,
 ) -> None:
     """Parts of spins in the plane; one of length 1 is so many widths of the plane long."""
     flat = spin @ plane.axes.T
@@ -244,7 +254,7 @@ def _arrows(
         scale_units="xy",
         scale=1 / (length * 2 * plane.extent[0]),
         pivot="middle",
-        width=0.0055,
+        width=width,
         headwidth=4.0,
         headlength=4.5,
         headaxislength=4.0,
