@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import get_calculator_class
+from ase.calculators.calculator import PropertyNotImplementedError, get_calculator_class
 
 from ase_mlham.calculator import CalculatorInputError, MLHamiltonian
 from ase_mlham.core import SpinKind
@@ -97,6 +97,19 @@ class RunCalculator(MLHamiltonian):
     def _get_name(self) -> str:
         """What files say made their results: the same as without `ase run`."""
         return MLHamiltonian.__name__.lower()
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """As the base class; what is missing is said in the words of the command line."""
+        try:
+            return super().get_property(name, atoms, allow_calculation)
+        except PropertyNotImplementedError as error:
+            if self._potential is None and name in ("energy", "forces", "stress"):
+                raise PropertyNotImplementedError(
+                    f"{error}. For `ase run`: -p potential=NAME, for example potential=mace_mp"
+                ) from None
+            raise
 
     def get_magnetic_moment(self, atoms: Atoms | None = None) -> Any:
         """As the base class, after the table of this structure has been written."""

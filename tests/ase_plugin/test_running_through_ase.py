@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
-from ase.calculators.calculator import get_calculator_class
+from ase.calculators.calculator import PropertyNotImplementedError, get_calculator_class
 from ase.calculators.emt import EMT
 from ase.db import connect
 from ase.io import read
@@ -154,6 +154,16 @@ def test_many_atoms_are_summed_up_by_element():
     values = np.where(atoms.symbols == "Ge", -0.1, 0.1) + np.linspace(0, 0.01, 16)
     assert _by_atom(atoms, values) == "Ge -0.100 to -0.091, Si +0.101 to +0.110"
     assert _by_atom(atoms[:2], [-1e-9, 0.25]) == "Ge +0.000, Si +0.250"
+
+
+def test_a_relaxation_without_a_potential():
+    atoms = read(WATER)
+    atoms.calc = calculator(model=str(WATER))
+    with pytest.raises(PropertyNotImplementedError, match="-p potential=NAME"):
+        atoms.get_forces()
+    with pytest.raises(PropertyNotImplementedError, match="dipole") as caught:
+        atoms.get_dipole_moment()
+    assert "-p potential" not in str(caught.value)
 
 
 def test_ase_gets_a_function_that_makes_it():
