@@ -114,15 +114,21 @@ def cut(
         raise InputError(f"plane {index} of a grid that has planes 0 to {grid.shape[axis] - 1}")
     first, second = (a for a in range(3) if a != axis)
     cells = [repeat[a] if grid.pbc[a] else 1 for a in (first, second)]
+    # a periodic direction ends with the point that begins the next cell: no seam is left open
+    counts = [
+        cells[n] * grid.shape[a] + (1 if grid.pbc[a] else 0) for n, a in enumerate((first, second))
+    ]
+    tiles = [cells[n] + (1 if grid.pbc[a] else 0) for n, a in enumerate((first, second))]
     if quantity == "density":
         plane = np.take(density(fields), index, axis=axis)
-        values = np.tile(plane, cells)
+        values = np.tile(plane, tiles)
     else:
         components = _components(fields[0])
         largest = int((abs(components) ** 2).sum(axis=(1, 2, 3)).argmax())
         plane = np.take(components[largest], index, axis=axis)
-        tiled = _with_phases(plane, cells, (k[first], k[second]))
+        tiled = _with_phases(plane, tiles, (k[first], k[second]))
         values = tiled.real if quantity == "real part" else tiled.imag
+    values = values[: counts[0], : counts[1]]
     u, v = grid.cell[first], grid.cell[second]
     e1 = u / np.linalg.norm(u)
     e2 = np.cross(np.cross(u, v), e1)

@@ -135,11 +135,12 @@ def wave():
 def test_a_cut_goes_on_in_the_next_cell_with_the_phase(wave):
     field, k = wave
     drawn = cut([field], index=2, quantity="real part", repeat=(2, 3, 5), k=k)
-    assert drawn.values.shape == (12, 15)
+    # and ends with the first point of the cell after
+    assert drawn.values.shape == (13, 16)
     assert drawn.signed
     # the function itself at the places that are drawn
-    first = np.arange(12)[:, None] / 6
-    second = np.arange(15)[None, :] / 5
+    first = np.arange(13)[:, None] / 6
+    second = np.arange(16)[None, :] / 5
     np.testing.assert_allclose(
         drawn.values, np.cos(2 * np.pi * (0.25 * first + 0.5 * second)), atol=1e-12
     )
@@ -150,14 +151,14 @@ def test_a_cut_is_not_distorted_and_atoms_are_where_they_are(wave):
     field, _ = wave
     drawn = cut([field], axis=2, index=0)
     corners = np.array([[drawn.x[0, 0], drawn.y[0, 0]], [drawn.x[-1, 0], drawn.y[-1, 0]]])
-    assert np.linalg.norm(corners[1] - corners[0]) == pytest.approx(3.0 * 5 / 6)
+    assert np.linalg.norm(corners[1] - corners[0]) == pytest.approx(3.0)
     # the atom lies in the next cell along a: drawn in this one
     np.testing.assert_allclose(drawn.atoms, [[0.5, 0.5]], atol=1e-9)
     assert list(drawn.numbers) == [14]
     assert "a, b plane at 0.000 c" in drawn.title
     assert len(cut([field], axis=2, index=4).atoms) == 0
     # a direction that is not periodic is never repeated
-    assert cut([field], axis=0, repeat=(1, 2, 3)).values.shape == (10, 8)
+    assert cut([field], axis=0, repeat=(1, 2, 3)).values.shape == (11, 8)
 
 
 def test_what_cannot_be_cut(wave):
