@@ -189,6 +189,7 @@ class FixedSource:
     def __init__(self, system: LCAOSystem | str) -> None:
         self.path = system if isinstance(system, str) else None
         self._system = None if isinstance(system, str) else system
+        self._structure = None if isinstance(system, str) else system.structure
 
     @property
     def _loaded(self) -> LCAOSystem:
@@ -200,8 +201,12 @@ class FixedSource:
         return self._system
 
     def structure(self) -> Structure:
-        """The atoms of the file or system."""
-        return self._loaded.structure
+        """The atoms of the file or system; the matrices of a file are not read for them."""
+        if self._structure is None:
+            from ase_mlham.formats import read_outline
+
+            self._structure = read_outline(str(self.path)).structure
+        return self._structure
 
     def key(self, atoms: Atoms, on_unknown: OnUnknown) -> Hashable:
         """One key: there is one H."""
@@ -209,7 +214,7 @@ class FixedSource:
             name, remedy = "the system", "system.structure.to_atoms()"
         else:
             name, remedy = self.path, f"MLHamiltonian({self.path!r}).get_atoms()"
-        check_same_structure(self._loaded.structure, atoms, name, remedy)
+        check_same_structure(self.structure(), atoms, name, remedy)
         return self.path or id(self._system)
 
     def system(self, atoms: Atoms, on_unknown: OnUnknown) -> LCAOSystem:
@@ -222,7 +227,8 @@ class FixedSource:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what can be read again."""
-        return {**self.__dict__, "_system": None if self.path else self._system}
+        again = {"_system": None, "_structure": None} if self.path else {}
+        return {**self.__dict__, **again}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FixedSource:
         # systems cannot be changed: copies share them

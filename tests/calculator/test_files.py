@@ -129,6 +129,18 @@ def test_1_4_parameters_are_in_trajectories_and_build_the_calculator_again(tmp_p
     assert again.calc.get_fermi_level() == level
 
 
+def test_1_4_paths_among_the_parameters_survive_a_trajectory(toy, silicon, tmp_path):
+    path = silicon.cell.bandpath("GX", npoints=5)
+    silicon.calc = MLHamiltonian(toy, kpts=path, bandpath=silicon.cell.bandpath("GL", npoints=4))
+    silicon.get_charges()
+    parameters = dict(through_file(silicon, tmp_path, "traj").calc.parameters)
+    again = MLHamiltonian(**{**parameters, "model": toy})
+    np.testing.assert_array_equal(again.parameters.kpts.kpts, path.kpts)
+    assert again.band_structure(atoms=silicon).path.path == "GL"
+    result = reopened(silicon.calc.freeze(), tmp_path)
+    assert set(result.parameters) == {"model", "kpts", "bandpath"}
+
+
 def test_1_7_database_row_has_the_parameters(toy, silicon, tmp_path):
     silicon.calc = MLHamiltonian(toy, kpts=(2, 2, 2))
     silicon.get_charges()

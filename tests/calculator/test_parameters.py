@@ -254,6 +254,6 @@ def test_3_6_objects_do_not_care_for_the_configuration(toy, configuration):
 
 
 def test_3_6_a_typo_in_the_configuration_file(configuration):
-    configuration(devcie="cpu")
-    with pytest.raises(CalculatorInputError, match="did you mean 'device'"):
+    configuration(dtyp="float64")
+    with pytest.raises(CalculatorInputError, match="did you mean 'dtype'"):
         MLHamiltonian()

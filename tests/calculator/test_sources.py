@@ -67,6 +67,15 @@ def test_a_file_brings_its_atoms():
     assert atoms.calc.get_number_of_bands() == len(atoms.calc.get_eigenvalues())
 
 
+def test_atoms_of_a_file_are_compared_without_its_matrices(monkeypatch):
+    monkeypatch.setattr("ase_mlham.formats.read_system", None)
+    calculator = MLHamiltonian(O2)
+    oxygen = calculator.get_atoms()
+    oxygen.positions[0] += 0.1
+    with pytest.raises(CalculatorInputError, match="elsewhere"):
+        calculator.fermi_level(oxygen)
+
+
 def test_a_model_has_no_atoms_before_they_are_attached(toy):
     calculator = MLHamiltonian(toy)
     for ask in (
@@ -93,10 +102,6 @@ def other_number(atoms):
 
 def other_element(atoms):
     atoms.symbols[1] = "H"
-
-
-def other_order(atoms):
-    atoms.symbols = "HSi"
 
 
 def moved(atoms):
