@@ -97,3 +97,24 @@ def test_no_matrix_is_held_in_memory(tmp_path):
         tracemalloc.stop()
     assert found.structure == system.structure
     assert peak < size / 20, f"{peak} bytes for a file of {size}"
+
+
+def test_no_matrix_of_a_scfout_file_is_held_in_memory(shared, tmp_path):
+    """8 MB of matrices with spin-orbit coupling: a plain file is read at both ends only."""
+    from ase_mlham.formats.compression import ByteStream
+
+    packed = shared / "data" / "openmx" / "bi2se3_soc" / "bi2se3_soc.scfout.zst"
+    path = tmp_path / "plain.scfout"
+    with ByteStream(packed) as stream:
+        path.write_bytes(stream.rest(1 << 24))
+    size = path.stat().st_size
+    assert size > 7e6  # else this test says nothing
+    read_outline(path)
+    tracemalloc.start()
+    try:
+        found = read_outline(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < size / 20, f"{peak} bytes for a file of {size}"
+    assert found.structure == read_system(packed).structure
