@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import tkinter as tk
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ from ase.build import bulk
 from ase_mlham.cli.main import build_parser
 from ase_mlham.formats import write_system
 from ase_mlham.gui.command import main_window
+
+tk = pytest.importorskip("tkinter", reason="needs tkinter: apt-get install python3-tk")
 
 
 def pixels(window, index) -> tuple[float, float]:
