@@ -98,6 +98,7 @@ def _compare(
 ) -> Compared:
     """Everything that the report shows."""
     from ase.dft.kpoints import BandPath
+    from ase.spectrum.doscollection import GridDOSCollection
 
     from ase_mlham.electronic.bands import to_band_structure
     from ase_mlham.electronic.fermi import fermi_level_of_states, mesh_of
@@ -120,6 +121,9 @@ def _compare(
         density(states, level, window=(level + DENSITY[0] - 1, level + DENSITY[1] + 1))
         for states, level in zip(on_mesh, fermi, strict=True)
     ]
+    if len(densities[0]) != len(densities[1]):
+        # one source has two channels and the other one: their sums are compared
+        densities = [GridDOSCollection([one.sum_all()]) for one in densities]
     return Compared(
         names=_names(first, second, options),
         bands=(
@@ -151,13 +155,17 @@ def _solve(
 
 
 def _names(first: LCAOSystem, second: LCAOSystem, options: argparse.Namespace) -> tuple[str, str]:
-    """What to call the two: code or model, with the names of the files if those are the same."""
+    """What to call the two: code or model, or if those are the same their files."""
     if first.source != second.source:
         return first.source, second.source
-    names = Path(options.file).name, Path(options.compare).name
-    if names[0] == names[1]:
-        names = options.file, options.compare
-    return f"{first.source}, {names[0]}", f"{second.source}, {names[1]}"
+    names = Path(options.file), Path(options.compare)
+    for called in (
+        tuple(path.name.partition(".")[0] for path in names),
+        tuple(path.name for path in names),
+    ):
+        if called[0] != called[1]:
+            return called[0], called[1]
+    return options.file, options.compare
 
 
 def _matrices(first: LCAOSystem, second: LCAOSystem) -> Any:

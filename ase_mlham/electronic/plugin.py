@@ -37,13 +37,23 @@ def mlham_analysers() -> list[AnalyserSpec]:
         ),
         AnalyserSpec(
             name="charges",
-            description="Mulliken charges and spin moments of atoms",
+            description="Mulliken or Löwdin charges and spin moments of atoms",
             analyse="ase_mlham.electronic.charges:charges",
         ),
         AnalyserSpec(
             name="spin-texture",
             description="spin expectation values of states over the Brillouin zone",
             analyse="ase_mlham.electronic.spin_texture:spin_texture",
+        ),
+        AnalyserSpec(
+            name="spin-bands",
+            description="bands along a path with the spin of their states",
+            analyse="ase_mlham.electronic.spin_bands:spin_bands",
+        ),
+        AnalyserSpec(
+            name="fat-bands",
+            description="bands along a path with their weights on orbitals, atoms or layers",
+            analyse="ase_mlham.electronic.fat_bands:fat_bands",
         ),
         AnalyserSpec(
             name="collapse",

@@ -35,7 +35,7 @@ COMMON = ("-k", "2,2,2", "--npoints", "8")
 
 def test_report_is_one_page_with_pictures(files, capsys) -> None:
     printed = run(capsys, "compare", *files, *COMMON, "-o", "r.html", "--json", "r.json")
-    assert "toy tight binding, high.h5 against toy tight binding, low.h5" in printed
+    assert "high against low" in printed
     assert re.search(r"on the mesh, 8 k-points\noccupied +0.00 meV", printed)
     page = Path("r.html").read_text()
     assert page.count("data:image/png;base64,") == 5

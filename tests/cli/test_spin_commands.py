@@ -101,6 +101,20 @@ def test_fat_bands_that_are_refused(native, capsys, arguments, message) -> None:
     assert {path.name for path in Path().iterdir()} == {"silicon.h5"}
 
 
+def test_densities_of_layers_and_projections(native, capsys) -> None:
+    common = ("dos", native, "-k", "2,2,2", "--width", "0.2")
+    for by, n in (("layer", 2), ("atom", 4)):
+        for method in ("mulliken", "lowdin"):
+            run(capsys, *common, "--project", by, "--method", method, "-o", "d.json")
+            curves = json.loads(Path("d.json").read_text())["curves"]
+            assert len(curves) == n
+            assert {curve["info"]["projection"] for curve in curves} == {method}
+    run(capsys, *common, "--project", "layer", "-o", "d.csv")
+    header = Path("d.csv").read_text().splitlines()[0]
+    # a / sqrt(48) along the normal of two vectors of the primitive cell
+    assert header.endswith("layer 0 (0.00 Å),layer 1 (0.78 Å)")
+
+
 # ---------------------------------------------------------------------- charges
 def test_charges_are_those_of_openmx(capsys) -> None:
     printed = run(capsys, "charges", str(DATA / "o2_triplet.scfout"))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ase_mlham as mh
 from ase_mlham.core import LCAOSystem, SpinKind, Structure
 from ase_mlham.core.spin_space import to_spinor
 from ase_mlham.electronic.charges import Charges, charges
@@ -167,6 +168,20 @@ def test_spins_of_a_state_on_atoms(make_system) -> None:
 def test_states_that_do_not_exist(make_system, arguments, message) -> None:
     with pytest.raises(InputError, match=message):
         state_weights(dimer(make_system, 0.1), *arguments)
+
+
+@settings(max_examples=6)
+@given(data=st.data(), by=st.sampled_from(Grouping))
+def test_projected_densities_sum_to_the_total(data, by) -> None:
+    system = data.draw(systems(max_atoms=2))
+    kpts = tuple(2 if p else 1 for p in system.structure.pbc)
+    options = {"window": (-5.0, 5.0), "npoints": 21, "width": 0.3}
+    total = mh.dos(system, kpts, **options).sum_all().get_weights()
+    for method in METHODS:
+        found = mh.pdos(system, kpts, by=by, projection=method, **options)
+        assert all(curve.info["projection"] == method.value for curve in found)
+        # weights sum to one to 1e-9, and a curve is high where states are many
+        assert np.allclose(found.sum_all().get_weights(), total, atol=1e-7)
 
 
 def test_unknown_projection() -> None:

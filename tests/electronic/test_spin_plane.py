@@ -277,3 +277,18 @@ def test_magnetic_molecule_has_one_axis(shared: Path) -> None:
     # without spin-orbit coupling every state is up or down along the moment
     alone = ~found.degenerate
     assert np.allclose(abs(found.along(axis)[alone]), 1, atol=1e-4)
+
+
+def test_iron_and_its_spinor_form(shared: Path) -> None:
+    system = read(shared, "fe_bcc")
+    path = [[0.1, 0.05, 0.02], [0.3, 0.1, -0.1]]
+    collinear = mh.spin_texture(system, path)
+    assert np.allclose(collinear.along("z"), np.array([1, -1])[:, None, None])
+    spinors = mh.spin_texture(to_spinor(system), path)
+    merged = np.sort(np.concatenate(list(collinear.energies), axis=1), axis=1)
+    assert np.allclose(spinors.energies[0], merged, atol=1e-8)
+    # up and down are eigenstates of the spinor problem wherever they do not meet
+    alone = ~spinors.degenerate
+    assert alone.mean() > 0.9
+    assert np.allclose(abs(spinors.along("z")[alone]), 1, atol=1e-6)
+    assert spinors.along("z")[0].sum(axis=1) == pytest.approx(0, abs=1e-8)
