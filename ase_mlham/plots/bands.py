@@ -116,7 +116,8 @@ def name_points(axes: Axes, places: list[float], names: list[str]) -> None:
     """
     size = float(STYLE["xtick.labelsize"])
     low, high = axes.get_xlim()
-    points = 72 * axes.get_position().width * axes.figure.get_figwidth() / (high - low)
+    width = axes.get_position().width * axes.figure.bbox.width / axes.figure.dpi
+    points = 72 * width / (high - low)
     ends = [-np.inf, -np.inf]  # of what is written on the two lines
     texts = []
     for place, name in zip(places, names, strict=True):

@@ -135,7 +135,7 @@ def _draw_ribbons(
     seen = keep[:, None] & (middle > window[0] - 1) & (middle < window[1] + 1)
     starts = np.stack(np.broadcast_arrays(x[:-1, None], energies[:-1]), axis=-1)[seen]
     ends = np.stack(np.broadcast_arrays(x[1:, None], energies[1:]), axis=-1)[seen]
-    segments = np.stack([starts, ends], axis=1)
+    segments = list(np.stack([starts, ends], axis=1))
     reach = np.cumsum((weights[1:] + weights[:-1]) / 2, axis=-1)[seen]
     for n in reversed(range(len(shown))):
         axes.add_collection(

@@ -73,7 +73,8 @@ def plot_spin_bands(
         energies = bands.energies - zero
         if len(x) == 1:
             x = np.array([-0.4, 0.4])
-            component, alone, energies = (a.repeat(2, 1) for a in (component, alone, energies))
+            component, energies = component.repeat(2, 1), energies.repeat(2, 1)
+            alone = alone.repeat(2, 1)
         keep = np.ones(len(x) - 1, dtype=bool)
         keep[path_breaks(bands) - 1] = False
         segments, values, directed = [], [], []
@@ -86,17 +87,19 @@ def plot_spin_bands(
         lines = np.concatenate(segments).reshape(-1, 2, 2)
         value, clear = np.concatenate(values).ravel(), np.concatenate(directed).ravel()
         axes.add_collection(
-            LineCollection(lines[~clear], colors=UNDIRECTED, linewidths=linewidth, zorder=2),
+            LineCollection(list(lines[~clear]), colors=UNDIRECTED, linewidths=linewidth, zorder=2),
             autolim=False,
         )
         # the strongest on top, and a thin dark line below: white would not be seen on white
         order = np.argsort(abs(value[clear]), kind="stable")
         axes.add_collection(
-            LineCollection(lines[clear], colors="0.35", linewidths=linewidth + 0.5, zorder=2.5),
+            LineCollection(
+                list(lines[clear]), colors="0.35", linewidths=linewidth + 0.5, zorder=2.5
+            ),
             autolim=False,
         )
         drawn = LineCollection(
-            lines[clear][order],
+            list(lines[clear][order]),
             array=value[clear][order],
             cmap=DIVERGING,
             norm=Normalize(-1, 1),

@@ -84,7 +84,7 @@ def plot_spin_plane(
                 axes.set_ylabel("")
                 axes.tick_params(labelleft=False)
         columns = found.degenerate[channel, [known.index(band) for band in chosen]]
-        colour_bar(made, drawn, component_label(axis), grey=bool(columns.any()))
+        colour_bar(list(made), drawn, component_label(axis), grey=bool(columns.any()))
         if title:
             made[0].set_title(title, fontsize=9, loc="left")
     return made[0] if len(made) == 1 else tuple(made)
@@ -134,15 +134,18 @@ def plot_spin_contour(
             segments = np.stack([line.uv[:-1], line.uv[1:]], axis=1)
             together = line.degenerate[1:] & line.degenerate[:-1]
             axes.add_collection(
-                LineCollection(segments, colors="0.35", linewidths=2.4, zorder=2), autolim=False
+                LineCollection(list(segments), colors="0.35", linewidths=2.4, zorder=2),
+                autolim=False,
             )
             axes.add_collection(
-                LineCollection(segments[together], colors=UNDIRECTED, linewidths=1.8, zorder=3),
+                LineCollection(
+                    list(segments[together]), colors=UNDIRECTED, linewidths=1.8, zorder=3
+                ),
                 autolim=False,
             )
             value = found.along(line, axis)
             drawn = LineCollection(
-                segments[~together],
+                list(segments[~together]),
                 array=((value[1:] + value[:-1]) / 2)[~together],
                 cmap=DIVERGING,
                 norm=Normalize(-1, 1),
