@@ -336,10 +336,14 @@ class _Search:
     def run(self, states: EigenStates, filled: NDArray[np.int64], target: str) -> EigenStates:
         """The states with those of the points that were visited."""
         best, k = self._best(states, filled, target)
-        steps = self.steps.copy()
+        steps, way = self.steps.copy(), [k]
         # 2e-4 of a reciprocal vector: 0.01 meV even at the edges of a gapped Dirac cone
         while steps[self.axes].max() > 2e-4:
-            around = k + np.array([s * steps[a] * np.eye(3)[a] for a in self.axes for s in (1, -1)])
+            tried = [s * steps[a] * np.eye(3)[a] for a in self.axes for s in (1, -1)]
+            # a valley oblique to the axes is climbed down in zigzag: go on as the last steps led
+            stride = k - way[-1 - len(self.axes)] if len(way) > len(self.axes) else np.zeros(3)
+            tried += [n * stride for n in (1, 2, 4) if stride.any()]
+            around = k + np.array(tried)
             found = eigenstates(
                 self.system,
                 KPoints(around, np.full(len(around), 1 / len(around))),
@@ -350,8 +354,9 @@ class _Search:
             value, where = self._best(found, filled, target)
             if value < best:
                 best, k = value, where
+                way.append(k)
             else:
-                steps /= 2
+                steps, way = steps / 2, [k]
         return states
 
     @staticmethod
