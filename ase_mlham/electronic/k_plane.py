@@ -149,7 +149,10 @@ def _cut(
     """The part of a convex polygon (n, 2) in which slope . (u, v) <= room."""
     kept: list[NDArray[np.float64]] = []
     for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        over_a, over_b = float(slope @ a) - room, float(slope @ b) - room
+        # a plane may lie in a face of the zone: rounding must not cut it away
+        over_a, over_b = (
+            0.0 if abs(over) < 1e-9 else over for over in (slope @ a - room, slope @ b - room)
+        )
         if over_a <= 0:
             kept.append(a)
         if over_a * over_b < 0:

@@ -209,6 +209,37 @@ def test_planes() -> None:
     assert tilted.fractions([0, 2 * np.pi / 5])[2] == pytest.approx(1.2)
 
 
+def area(corners) -> float:
+    x, y = np.asarray(corners).T
+    return abs(float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))) / 2
+
+
+@pytest.mark.parametrize("center", ["G", (0.9, -2.1, 0.0), (0.3, 0.3, 0.0)])
+def test_border_of_the_zone(center) -> None:
+    hexagonal = np.array([[2.5, 0, 0], [-1.25, 2.5 * np.sqrt(3) / 2, 0], [0, 0, 9.0]])
+    slab = Structure([1], np.zeros((1, 3)), hexagonal, [True, True, False])
+    plane = k_plane(slab, center)
+    zone = plane.zone
+    assert len(zone) == 6
+    # the area of the reciprocal cell
+    assert area(zone) == pytest.approx((2 * np.pi) ** 2 / (2.5**2 * np.sqrt(3) / 2))
+    # corners are the points K of some lattice point: a third of the way, in fractions
+    thirds = 3 * plane.fractions(zone)
+    assert np.allclose(thirds, np.round(thirds), atol=1e-9)
+
+
+def test_border_of_the_zone_of_a_crystal() -> None:
+    cell = 2.7 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    crystal = Structure([14], np.zeros((1, 3)), cell, [True] * 3)
+    # through Gamma normal to z the truncated octahedron is an octagon, with sides towards X and K
+    zone = k_plane(crystal, normal="z").zone
+    assert len(zone) == 8
+    assert abs(zone).max() == pytest.approx(2 * np.pi / 5.4)
+    # through X it is the square face itself, whose corners W are half as far from X as X from Gamma
+    face = k_plane(crystal, (0.5, 0.5, 0.0), normal="z").zone
+    assert area(face) == pytest.approx(2 * (np.pi / 5.4) ** 2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
