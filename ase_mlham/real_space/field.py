@@ -48,6 +48,8 @@ class Field:
         What the integral is without a grid: for a density Tr(P S).
     warnings : tuple of str
         What is to be said against the numbers.
+    kpt : (3,) float, optional
+        Of a Bloch function: f(r + R) = exp(2 pi i k.R) f(r). Without it f repeats itself.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class Field:
     components: tuple[str, ...] = ()
     exact: float | NDArray[np.float64] | None = None
     warnings: tuple[str, ...] = ()
+    kpt: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", np.asarray(self.values))
@@ -146,6 +149,7 @@ class Field:
                 name=f"modulus of the {self.name}",
                 components=(),
                 exact=None,
+                kpt=None,
             )
         return replace(
             self,
@@ -154,6 +158,7 @@ class Field:
             unit=DENSITY,
             components=(),
             exact=1.0,
+            kpt=None,
         )
 
     def __sub__(self, other: Field) -> Field:

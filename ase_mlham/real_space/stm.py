@@ -67,6 +67,17 @@ class STMImage:
         for name in ("positions", "values"):
             object.__setattr__(self, name, frozen_array(getattr(self, name), np.float64))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers: positions, values (None where there are none), and how they were taken."""
+        values = [[x if np.isfinite(x) else None for x in row] for row in self.values.tolist()]
+        return {
+            "positions": self.positions.tolist(),
+            "values": values,
+            "mode": self.mode,
+            "setting": self.setting,
+            "bias": self.bias,
+        }
+
 
 def stm_image(
     system: LCAOSystem,
@@ -144,7 +155,9 @@ def stm_image(
         values, mode, setting = density[:, :, 0], "height", float(z[0])
     else:
         values, mode, setting = _follow(density, z, float(current)), "current", float(current)
-        positions = positions + (values - z[0])[..., None] * normal
+        # where the tip finds nothing it stays as low as it may come
+        rise = np.nan_to_num(values, nan=z[0]) - z[0]
+        positions = positions + rise[..., None] * normal
     return STMImage(positions, values, mode, setting, float(bias), system.structure, found.warnings)
 
 

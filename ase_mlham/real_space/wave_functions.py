@@ -143,6 +143,7 @@ def wave_functions(
             system.structure,
             ("up", "down") if system.spin is SpinKind.SPINOR else (),
             warnings=system.warnings,
+            kpt=k,
         )
         for band, value in zip(bands, values, strict=True)
     ]
