@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-REPORTS = (".html", ".md")
+REPORTS = (".html", ".md", ".pdf", ".png")
 
 DENSITY = (-10.0, 8.0)
 """Energies of the densities of states, eV around the Fermi level."""
@@ -58,7 +58,8 @@ and up, after the best shift of energy; the report says how. Spin kinds and base
         "-o",
         "--output",
         metavar="FILE",
-        help="report with pictures: .html (one file) or .md (pictures in FILE_files)",
+        help="report with pictures: .html (one file), .md (pictures in FILE_files), or .pdf or "
+        ".png (a figure of one page)",
     )
     group.add_argument("--json", metavar="FILE", help="write the errors as JSON ('-': print them)")
 
@@ -76,12 +77,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         write_json(options.json, _facts(found))
     if options.output:
-        import matplotlib as mpl
-
-        mpl.use("Agg")
-        from ase_mlham.plots.comparison import write_comparison
-
-        write_comparison(options.output, found)
+        _write(found, Path(options.output))
     if options.json != "-":
         print(f"{found.names[0]} against {found.names[1]}")
         for note in found.path.notes:
@@ -91,6 +87,23 @@ def run(options: argparse.Namespace) -> int:
         if options.output:
             print(f"\n{options.output}: written")
     return 0
+
+
+def _write(found: Compared, target: Path) -> None:
+    """The report, drawn without a display."""
+    if target.suffix.lower() in (".pdf", ".png"):
+        from ase_mlham.cli.picture import drawing
+        from ase_mlham.plots.comparison import plot_comparison
+
+        with drawing(target) as axes:
+            axes.append(plot_comparison(found).axes[0])
+        return
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from ase_mlham.plots.comparison import write_comparison
+
+    write_comparison(target, found)
 
 
 def _compare(

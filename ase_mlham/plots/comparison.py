@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ase.spectrum.band_structure import BandStructure
     from ase.spectrum.doscollection import GridDOSCollection
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from ase_mlham.electronic.comparison import BandComparison, Deviation, MatrixComparison
     from ase_mlham.electronic.matching import MatchedBands
@@ -36,6 +38,7 @@ __all__ = [
     "SUFFIXES",
     "Compared",
     "comparison_document",
+    "plot_comparison",
     "plot_error_by_energy",
     "plot_error_by_k",
     "write_comparison",
@@ -207,6 +210,60 @@ def write_comparison(path: Path | str, compared: Compared) -> None:
     write_document(path, comparison_document(compared))
 
 
+def plot_comparison(compared: Compared) -> Figure:
+    """The report as a figure of one page, A4: numbers above, bands, errors and densities below.
+
+    Parameters
+    ----------
+    compared : Compared
+        What it shows.
+    """
+    import matplotlib.pyplot as plt
+
+    first, second = compared.bands
+    edges = _edges(compared)
+    with plt.rc_context(STYLE):
+        figure = plt.figure(figsize=(8.27, 11.69), layout="constrained")
+        grid = figure.add_gridspec(4, 2, height_ratios=(0.75, 1.25, 0.95, 0.95))
+        text = figure.add_subplot(grid[0, :])
+        text.set_axis_off()
+        text.text(0.0, 1.0, "\n".join(_lines(compared)), va="top", family="monospace", fontsize=7.5)
+        text.set_title(" against ".join(compared.names), fontsize=12, loc="left")
+        panels = [figure.add_subplot(place) for place in (grid[1, 0], grid[1, 1])]
+        plot_bands(first, compare=second, labels=compared.names, ax=panels[0])
+        plot_bands(
+            first, compare=second, labels=compared.names, emin=-edges, emax=edges, ax=panels[1]
+        )
+        plot_error_by_k(compared.path, first, ax=figure.add_subplot(grid[2, 0]))
+        level = float(second.reference)
+        plot_error_by_energy(compared.mesh, level, ax=figure.add_subplot(grid[2, 1]))
+        plot_dos(
+            compared.dos[0],
+            compare=compared.dos[1],
+            labels=compared.names,
+            ax=figure.add_subplot(grid[3, :]),
+        )
+    return figure
+
+
+def _lines(compared: Compared) -> list[str]:
+    """The numbers of the report as lines of text."""
+    facts = [*compared.about.items(), *(("matching", text) for text in compared.path.notes)]
+    lines: list[str] = []
+    for name, text in facts:
+        # as wide as the page is at this size of letters
+        lines += wrap(f"{name:24s}{text}", 110, subsequent_indent=24 * " ", drop_whitespace=False)
+    for place, matched in (("path", compared.path), ("mesh", compared.mesh)):
+        lines += ["", f"on the {place}, after a shift of {matched.comparison.shift:.4f} eV"]
+        lines += str(matched.comparison).splitlines()
+    return lines
+
+
+def _edges(compared: Compared) -> float:
+    """Half width of the window around the gap, eV."""
+    return max(2.0, 0.75 * compared.path.comparison.reference_gap + 1.5)
+
+
 def _summary(compared: Compared) -> Section:
     first, second = compared.names
     rows = [
@@ -305,7 +362,7 @@ def _pictures(compared: Compared) -> Section:
         return plot_bands(first, compare=second, labels=compared.names)
 
     def near() -> Any:
-        edges = max(2.0, 0.75 * compared.path.comparison.reference_gap + 1.5)
+        edges = _edges(compared)
         return plot_bands(first, compare=second, labels=compared.names, emin=-edges, emax=edges)
 
     return Section(

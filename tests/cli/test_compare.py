@@ -49,6 +49,13 @@ def test_report_is_one_page_with_pictures(files, capsys) -> None:
     assert facts["matrices"]["error"]["max"] == pytest.approx(0, abs=1e-9)
 
 
+def test_report_as_a_figure_of_one_page(files, capsys) -> None:
+    run(capsys, "compare", *files, *COMMON, "-o", "r.pdf")
+    page = Path("r.pdf").read_bytes()
+    assert page.startswith(b"%PDF")
+    assert page.count(b"/Type /Page ") == 1
+
+
 def test_markdown_has_its_pictures_beside_it(files, capsys) -> None:
     run(capsys, "compare", *files, *COMMON, "-o", "r.md")
     assert {path.name for path in Path("r_files").iterdir()} == {
@@ -75,7 +82,7 @@ def test_a_model_is_the_reference(files, toy, named_model, capsys) -> None:
 
 def test_what_is_refused(files, here, capsys) -> None:
     assert main(["compare", *files, "-o", "r.txt"]) == 1
-    assert "must end with one of .html, .md" in capsys.readouterr().err
+    assert "must end with one of .html, .md, .pdf, .png" in capsys.readouterr().err
     system = read_system(files[1])
     write_system(system.replace(n_electrons=7.0), "charged.h5")
     assert main(["compare", files[0], "charged.h5", *COMMON, "-o", "r.html"]) == 1
