@@ -20,7 +20,7 @@ from ase_mlham.electronic.fermi import (
     mesh_of,
     occupations,
 )
-from ase_mlham.electronic.projections import GroupSpins, Projection, atom_groups
+from ase_mlham.electronic.projections import GroupSpins, GroupWeights, Projection, atom_groups
 from ase_mlham.electronic.states import eigenstates
 
 __all__ = ["Charges", "charges"]
@@ -103,7 +103,9 @@ def charges(
         As for `eigenstates`.
     """
     chosen_projection = Projection.parse(projection)
-    measure = chosen_projection.measure(GroupSpins(atom_groups(system), system.spin))
+    # the channels of a collinear system are its spins: a quarter of the numbers is enough
+    kind = GroupSpins if system.spin is SpinKind.SPINOR else GroupWeights
+    measure = chosen_projection.measure(kind(atom_groups(system), system.spin))
     states = eigenstates(
         system,
         # moments at k and -k are opposite: neither stands for the other
@@ -121,9 +123,20 @@ def charges(
         level = fermi_level_of_states(states, width, chosen)
         filling = occupations(states, level, width, chosen)
     populations = states.degeneracy * np.einsum(
-        "k,skb,skbax->ax", states.weights, filling, states.measured["atoms"], optimize=True
+        "k,skb,skb...->s...", states.weights, filling, states.measured["atoms"], optimize=True
     )
+    electrons, moments = _sums(populations, system.spin)
     valence = np.array([system.basis[int(z)].valence for z in system.structure.numbers])
-    return Charges(
-        valence - populations[:, 0], populations[:, 1:], level, projection=chosen_projection
-    )
+    return Charges(valence - electrons, moments, level, projection=chosen_projection)
+
+
+def _sums(
+    populations: NDArray[np.float64], spin: SpinKind
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Electrons (n_atoms,) and moments (n_atoms, 3) of the populations of the channels."""
+    if spin is SpinKind.SPINOR:
+        return populations[0, :, 0], populations[0, :, 1:]
+    moments = np.zeros((populations.shape[1], 3))
+    if spin is SpinKind.COLLINEAR:
+        moments[:, 2] = populations[0] - populations[1]
+    return populations.sum(axis=0), moments
