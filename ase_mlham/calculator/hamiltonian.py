@@ -330,6 +330,8 @@ class CachedHamiltonian(ase_calculator.Calculator):
     # ------------------------------------------------------------------ copies
     def fixed_density(self, **parameters: Any) -> Self:
         """A calculator with other parameters that shares H and eigenvalues; GPAW's name for it."""
+        # opened before it is shared: a model that is not loaded yet is then loaded once for both
+        self._opened = self._source
         new = type(self).__new__(type(self))
         new.__dict__.update(self.__dict__)
         new.parameters = copy.copy(self.parameters)

@@ -264,6 +264,18 @@ def test_fixed_density_shares_what_is_kept(calc, work):
     assert work() == (0, 1, 0)
 
 
+def test_fixed_density_loads_a_model_once(silicon, model_file, monkeypatch):
+    from ase_mlham.learning import model
+
+    loads = Counter(model.load_model)
+    monkeypatch.setattr(model, "load_model", loads)
+    calculator = MLHamiltonian(model_file, kpts=MESH)
+    silicon.calc = calculator.fixed_density(kpts=(2, 2, 2))
+    silicon.calc.get_fermi_level()
+    calculator.fermi_level(silicon)
+    assert loads.calls == 1
+
+
 def test_2_4_a_path_is_never_the_mesh_of_the_fermi_level(calc, work):
     before = calc.get_fermi_level()
     calc.set(kpts={"path": "GX", "npoints": 7})
