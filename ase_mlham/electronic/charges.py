@@ -12,14 +12,7 @@ from numpy.typing import NDArray
 from ase_mlham.core.spin import SpinKind
 from ase_mlham.core.structure import frozen_array
 from ase_mlham.core.system import LCAOSystem
-from ase_mlham.electronic.fermi import (
-    DEFAULT_SMEARING,
-    Occupation,
-    band_edges,
-    fermi_level_of_states,
-    mesh_of,
-    occupations,
-)
+from ase_mlham.electronic.fermi import Occupation, fermi_filling, mesh_of
 from ase_mlham.electronic.projections import GroupSpins, GroupWeights, Projection, atom_groups
 from ase_mlham.electronic.states import eigenstates
 
@@ -114,14 +107,7 @@ def charges(
         overlap_floor=overlap_floor,
         solver=solver,
     )
-    chosen = method or Occupation.FERMI_DIRAC
-    if smearing is None and band_edges(states) is not None:
-        level = fermi_level_of_states(states)
-        filling = (states.energies <= level).astype(float)
-    else:
-        width = DEFAULT_SMEARING if smearing is None else smearing
-        level = fermi_level_of_states(states, width, chosen)
-        filling = occupations(states, level, width, chosen)
+    level, filling = fermi_filling(states, smearing, method)
     populations = states.degeneracy * np.einsum(
         "k,skb,skb...->s...", states.weights, filling, states.measured["atoms"], optimize=True
     )

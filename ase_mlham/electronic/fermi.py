@@ -26,6 +26,7 @@ __all__ = [
     "Occupation",
     "band_edges",
     "electron_count",
+    "fermi_filling",
     "fermi_level",
     "fermi_level_of_states",
     "mesh_of",
@@ -329,3 +330,38 @@ def fermi_level(
     points = mesh_of(system, kpts)
     states = eigenstates(system, points, overlap_floor=overlap_floor, solver=solver)
     return fermi_level_of_states(states, smearing, method)
+
+
+def fermi_filling(
+    states: EigenStates,
+    smearing: float | None = None,
+    method: Occupation | str | None = None,
+) -> tuple[float, NDArray[np.float64]]:
+    """Fermi level, and fillings of the states that count the electrons exactly.
+
+    Tetrahedra weight states without filling them. So what is a sum over filled states (charges,
+    densities) is taken with sharp fillings in an insulator, and with a width in a metal.
+
+    Parameters
+    ----------
+    states : EigenStates
+        On a mesh.
+    smearing : float, optional
+        Width in eV. An insulator needs none; a metal is smeared by `DEFAULT_SMEARING`.
+    method : {"fermi-dirac", "gaussian"}, optional
+        "fermi-dirac" by default.
+
+    Returns
+    -------
+    level : float
+        eV.
+    filling : (n_spin, n_k, n_bands) float
+        Between 0 and 1.
+    """
+    if smearing is None and band_edges(states) is not None:
+        level = fermi_level_of_states(states)
+        return level, (states.energies <= level).astype(np.float64)
+    width = DEFAULT_SMEARING if smearing is None else smearing
+    chosen = method or Occupation.FERMI_DIRAC
+    level = fermi_level_of_states(states, width, chosen)
+    return level, occupations(states, level, width, chosen)

@@ -24,10 +24,9 @@ from ase_mlham.core.system import LCAOSystem
 from ase_mlham.electronic.fermi import (
     DEFAULT_SMEARING,
     Occupation,
-    band_edges,
+    fermi_filling,
     fermi_level_of_states,
     mesh_of,
-    occupations,
 )
 from ase_mlham.electronic.kpoints import KPoints, has_time_reversal
 from ase_mlham.electronic.states import EigenStates, eigenstates
@@ -99,13 +98,9 @@ def density_matrix(
     level: list[float] = []
 
     def filling(states: EigenStates) -> NDArray[np.float64]:
-        if smearing is None and band_edges(states) is not None:
-            level[:] = [fermi_level_of_states(states)]
-            return (states.energies <= level[0]).astype(np.float64)
-        width = DEFAULT_SMEARING if smearing is None else smearing
-        chosen = method or Occupation.FERMI_DIRAC
-        level[:] = [fermi_level_of_states(states, width, chosen)]
-        return occupations(states, level[0], width, chosen)
+        found, occupied = fermi_filling(states, smearing, method)
+        level[:] = [found]
+        return occupied
 
     matrix = weighted_density_matrix(
         system, filling, kpts, overlap_floor=overlap_floor, solver=solver, occupied_only=True
