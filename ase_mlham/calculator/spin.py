@@ -184,8 +184,12 @@ class SpinMethods(CachedHamiltonian):
 
     def _path_options(self, options: dict[str, Any], atoms: Atoms | None) -> dict[str, Any]:
         """Options of what runs along a path; the zero of energy is that of `band_structure`."""
-        level = {} if "reference" in options else {"reference": self._level(atoms)}
-        return {**self._solving, **level, **options}
+        p = self.parameters
+        zero: dict[str, Any] = {}
+        if "reference" not in options:
+            plain = p.smearing is None and p.occupation is None
+            zero = {"kpts": self._mesh} if plain else {"reference": self._level(atoms)}
+        return {**self._solving, **zero, **options}
 
     def _level(self, atoms: Atoms | None) -> float:
         """Fermi level on the mesh, eV, with the calculator's own occupations."""

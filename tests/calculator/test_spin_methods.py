@@ -36,7 +36,9 @@ def test_bands_with_weights_and_spin(oxygen) -> None:
     found = calc.fat_bands(by="shell", method="lowdin")
     expected = mh.fat_bands(system, by="shell", method="lowdin")
     assert np.allclose(found.weights, expected.weights)
-    assert found.bands.reference == pytest.approx(calc.get_fermi_level())
+    assert found.bands.reference == pytest.approx(calc.band_structure().reference)
+    wide = mh.MLHamiltonian(system=system, smearing=0.4)
+    assert wide.fat_bands().bands.reference == pytest.approx(wide.band_structure().reference)
     spins = calc.spin_bands(reference=0.5)
     assert spins.bands.reference == 0.5
     alone = ~spins.degenerate
