@@ -89,14 +89,19 @@ class Row:
 
 
 # ---------------------------------------------------------------------- what OpenMX printed
+def place(folder: Path, name: str) -> Path:
+    """Folder of a calculation: one of its own, or that of several."""
+    return folder / name if (folder / name).is_dir() else folder
+
+
 def source_file(folder: Path, name: str) -> Path:
-    (path,) = (folder / name).glob(f"{name}.scfout*")
+    (path,) = place(folder, name).glob(f"{name}.scfout*")
     return path
 
 
 def printed_levels(folder: Path, name: str) -> PrintedBands:
     """Eigenvalues at the k-points of the SCF; one channel if there is no spin."""
-    levels = read_levels(folder / name / f"{name}.out.gz")
+    levels = read_levels(place(folder, name) / f"{name}.out.gz")
     size = attached(folder, name).calc.system().kpts
     return levels if size == (1, 1, 1) else levels.on_mesh(size)
 
@@ -128,7 +133,7 @@ def as_path(atoms: Atoms, printed: PrintedBands) -> BandPath:
 
 def populations(folder: Path, name: str) -> list[dict[str, float]]:
     """Mulliken populations of the atoms as printed, by angular momentum and in all."""
-    text = read_text(folder / name / f"{name}.out.gz")
+    text = read_text(place(folder, name) / f"{name}.out.gz")
     text = text.partition("Decomposed Mulliken populations")[2].partition("*****")[0]
     out: list[dict[str, float]] = []
     letter = ""
@@ -145,7 +150,7 @@ def populations(folder: Path, name: str) -> list[dict[str, float]]:
 
 # ---------------------------------------------------------------------- bands and gaps
 def band_structure_of_ase(folder: Path, name: str) -> float:
-    printed = read_bands(folder / name / f"{name}.Band")
+    printed = read_bands(place(folder, name) / f"{name}.Band")
     atoms = attached(folder, name, potential=LennardJones(), kpts=(2, 2, 2))
     if not atoms.pbc[2]:
         atoms.calc.set(kpts=(2, 2, 1))
@@ -169,7 +174,7 @@ def gap_of(folder: Path, name: str, find: Callable[[Any], float], *, direct: boo
 
 
 def homo_lumo(folder: Path, name: str) -> float:
-    printed = read_levels(folder / name / f"{name}.out.gz")
+    printed = read_levels(place(folder, name) / f"{name}.out.gz")
     filled = printed.energies <= printed.fermi_level
     expected = printed.energies[filled].max(), printed.energies[~filled].min()
     found = attached(folder, name).calc.get_homo_lumo()
@@ -180,9 +185,9 @@ def frozen_gap(folder: Path, name: str) -> float:
     """The same after writing and reading frozen results."""
 
     def reopened(calc: MLHamiltonian) -> float:
-        with tempfile.TemporaryDirectory() as place:
-            calc.freeze().write(Path(place) / "result.json")
-            return bandgap(FrozenResult.read(Path(place) / "result.json"))[0]
+        with tempfile.TemporaryDirectory() as temporary:
+            calc.freeze().write(Path(temporary) / "result.json")
+            return bandgap(FrozenResult.read(Path(temporary) / "result.json"))[0]
 
     return gap_of(folder, name, reopened, direct=False)
 
@@ -240,7 +245,7 @@ def spinor_factor(folder: Path, name: str) -> float:
     assert calc.system().spin is SpinKind.SPINOR
     dos = DOS(calc, width=0.04, npts=2001, window=(-40, 0))
     counts = [np.trapezoid(dos.get_dos(**s), dos.get_energies()) for s in ({"spin": 0}, {})]
-    text = read_text(folder / name / f"{name}.out.gz")
+    text = read_text(place(folder, name) / f"{name}.out.gz")
     expected = float(re.search(r"total=\s*([\d.]+)\s+ideal", text)[1])
     assert abs(counts[1] / counts[0] - 2) < 1e-12
     return float(abs(counts[0] - expected))
@@ -266,7 +271,7 @@ def collections(folder: Path, name: str) -> float:
 # ---------------------------------------------------------------------- k-points and commands
 def special_points(folder: Path, system: str) -> float:
     """Bands at special points of ASE's path against the printed ones of the same label."""
-    printed = read_bands(folder / system / f"{system}.Band")
+    printed = read_bands(place(folder, system) / f"{system}.Band")
     labelled: dict[str, Array] = {}
     first = 0
     for segment in printed.segments:
@@ -308,13 +313,13 @@ def run_ase(*arguments: str, folder: str) -> str:
 
 def commands(folder: Path, name: str, command: str) -> float:
     """What a command of ASE reads from our JSON, which it has to draw."""
-    printed = read_bands(folder / name / f"{name}.Band")
+    printed = read_bands(place(folder, name) / f"{name}.Band")
     atoms = attached(folder, name, kpts=(2, 2, 2))
-    with tempfile.TemporaryDirectory() as place:
-        file, picture = Path(place) / "bands.json", Path(place) / "picture.png"
+    with tempfile.TemporaryDirectory() as temporary:
+        file, picture = Path(temporary) / "bands.json", Path(temporary) / "picture.png"
         atoms.calc.band_structure(as_path(atoms, printed)).write(file)
         option = ["-o"] if command == "band-structure" else []
-        run_ase(command, file.name, *option, picture.name, folder=place)
+        run_ase(command, file.name, *option, picture.name, folder=temporary)
         assert picture.read_bytes()[1:4] == b"PNG"
         bands = read_json(file)
     if command == "reciprocal":
@@ -333,7 +338,7 @@ def charges(folder: Path, name: str) -> float:
 
 
 def moment(folder: Path, name: str, kelvin: float) -> float:
-    text = read_text(folder / name / f"{name}.out.gz")
+    text = read_text(place(folder, name) / f"{name}.out.gz")
     expected = float(re.search(r"Total spin moment \(muB\)\s+([\d.]+)", text)[1])
     size = attached(folder, name).calc.system().kpts
     atoms = attached(folder, name, kpts=size, smearing=kelvin * KELVIN)
@@ -345,9 +350,9 @@ def files(folder: Path, name: str) -> float:
     atoms = attached(folder, name)
     expected = np.concatenate([atoms.get_charges(), atoms.get_magnetic_moments()])
     worst = 0.0
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as temporary:
         for suffix in ("traj", "extxyz", "json", "db"):
-            path = Path(place) / f"atoms.{suffix}"
+            path = Path(temporary) / f"atoms.{suffix}"
             write(path, atoms)
             again = read(path)
             found = np.concatenate([again.get_charges(), again.get_magnetic_moments()])

@@ -17,6 +17,7 @@ from ase import Atoms
 from ase_mlham.calculator import MLHamiltonian
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+SMALL = REPOSITORY / "tests" / "data" / "openmx"
 
 
 def _benchmark():
@@ -46,7 +47,9 @@ contract = _benchmark()
 @pytest.mark.filterwarnings("ignore::UserWarning:pyscf")
 def test_tool_of_ase(row, request):
     folder = Path("/nowhere")
-    if "scfout" in row.source or row.needs not in ("", "pyscf"):
+    if row.needs and list(SMALL.glob(f"{row.needs}.scfout*")):
+        folder = SMALL
+    elif "scfout" in row.source or row.needs not in ("", "pyscf"):
         folder = request.getfixturevalue("shared") / "data" / "openmx"
     elif row.needs:
         pytest.importorskip(row.needs)
