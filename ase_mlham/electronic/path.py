@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ase_mlham.core.structure import Structure
 from ase_mlham.electronic.kpoints import KPoints, check_periodic
@@ -52,7 +53,7 @@ def band_path(
         crystal. An array: these points. A `BandPath`: itself, if its cell is that of the
         structure.
     npoints : int, optional
-        Total number of points (ASE may add a few where there are many segments).
+        Total number of points; a few more where there are many sections, or very short ones.
     density : float, optional
         Points per Å^-1 instead; 20 by default.
     eps : float
@@ -108,7 +109,33 @@ def _turned_back(structure: Structure, path: BandPath) -> BandPath:
     from ase.dft.kpoints import BandPath
 
     cell = Cell(structure.cell.copy()).uncomplete(structure.pbc)
-    return BandPath(cell, path.kpts, special_points=path.special_points, path=path.path)
+    kpts = _short_sections_kept(path)
+    return BandPath(cell, kpts, special_points=path.special_points, path=path.path)
+
+
+def _short_sections_kept(path: BandPath) -> NDArray[np.float64]:
+    """Points of a path, with one in the middle of each section that is too short to have any.
+
+    ASE takes two special points next to one another for a jump: it would draw the section with no
+    length, and its bands torn apart.
+    """
+    from ase.dft.kpoints import parse_path_string
+
+    kpts = np.asarray(path.kpts, dtype=np.float64)
+    out, at = [], 0
+    for section in parse_path_string(path.path):
+        corners = [path.special_points[name] for name in section]
+        for n, corner in enumerate(corners):
+            # on from here to the next corner; a path cut short by npoints may lack some
+            rest = np.flatnonzero(abs(kpts[at:] - corner).max(axis=1) < 1e-9)
+            if not len(rest):
+                return kpts
+            between = kpts[at : at + rest[0]]
+            if n and not len(between):
+                between = (corners[n - 1] + corner)[None] / 2
+            out += [*between, corner]
+            at += int(rest[0]) + 1
+    return np.array([*out, *kpts[at:]])
 
 
 def _given(structure: Structure, path: BandPath) -> BandPath:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk, fcc111, graphene, molecule
 from ase.dft.kpoints import BandPath, monkhorst_pack
+from ase.lattice import RHL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -201,3 +203,21 @@ def test_a_path_belongs_to_a_cell_in_any_orientation():
     theirs = atoms.cell.bandpath(npoints=20)
     assert isinstance(theirs, BandPath)
     np.testing.assert_allclose(band_path(structure, theirs).kpts, theirs.kpts)
+
+
+@pytest.mark.parametrize("options", [{}, {"npoints": 30}, {"density": 80}])
+def test_no_section_of_a_path_loses_its_length(options):
+    """ASE takes special points next to one another for a jump; F and P1 here are near."""
+    lattice = RHL(9.84, 24.3)
+    atoms = Atoms("Bi", cell=lattice.tocell(), pbc=True)
+    path = band_path(Structure.from_atoms(atoms), **options)
+    assert path.path == "GLB1,BZGX,QFP1Z,LP"
+    x, ticks, labels = path.get_linear_kpoint_axis()
+    lengths = {(a, b): d for a, b, d in zip(labels, labels[1:], np.diff(ticks), strict=False)}
+    jumps = {("B1", "B"), ("X", "Q"), ("Z", "L")}
+    cartesian = 2 * np.pi * np.array(path.cell.reciprocal().T)
+    for (a, b), length in lengths.items():
+        between = cartesian @ (path.special_points[b] - path.special_points[a])
+        expected = 0.0 if (a, b) in jumps else np.linalg.norm(between)
+        assert length == pytest.approx(expected, abs=1e-9), (a, b)  # rounding of sums of lengths
+    assert len(x) == len(path.kpts)
