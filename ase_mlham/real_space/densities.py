@@ -59,8 +59,9 @@ def matrix_on_grid(
     memory : float
         As for `OrbitalsOnGrid`.
     """
+    n = matrix.n_components
     orbitals = OrbitalsOnGrid(
-        system.structure, system.basis, grid, memory=memory, n_components=matrix.n_components
+        system.structure, system.basis, grid, memory=memory, n_components=n, n_matrices=n
     )
     out = np.zeros((matrix.n_components, *grid.shape))
     for box in orbitals.boxes():

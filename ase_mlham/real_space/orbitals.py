@@ -242,7 +242,9 @@ class OrbitalsOnGrid:
     memory : float
         Largest memory of a box with what is computed in it, bytes.
     n_components : int
-        How many densities are computed at the same time.
+        Numbers at each point of the result.
+    n_matrices : int
+        Matrices between the orbitals of a box that are needed at the same time.
 
     Raises
     ------
@@ -260,6 +262,7 @@ class OrbitalsOnGrid:
         *,
         memory: float = WORKING_MEMORY,
         n_components: int = 1,
+        n_matrices: int = 0,
     ) -> None:
         self.structure, self.basis, self.grid = structure, basis, grid
         self.species = basis.species_index(structure.numbers)
@@ -269,7 +272,7 @@ class OrbitalsOnGrid:
         self._offsets = np.concatenate([[0], np.cumsum(self._sizes)])
         self.atom, self.cell = self._images()
         self.centre = structure.positions[self.atom] + self.cell @ structure.full_cell
-        self.n_components = n_components
+        self.n_components, self.n_matrices = n_components, n_matrices
         needed, free = 8.0 * grid.n_points * n_components, available_memory()
         if free is not None and needed > 0.8 * free:
             raise InputError(
@@ -316,8 +319,10 @@ class OrbitalsOnGrid:
                 int(self._sizes[self.atom[self._near(part)]].sum(initial=0))
                 for part in product(*cuts)
             )
-            # P of each component, orbitals, one product with them, and distances before those
-            needed = 8.0 * (m * m * (self.n_components + 1) + 4.0 * m * points)
+            # matrices and what they are gathered through, orbitals and the distances before them,
+            # and the result
+            needed = 8.0 * (m * m * 2.0 * self.n_matrices + 4.0 * m * points)
+            needed += 16.0 * self.n_components * points
             if needed <= memory:
                 return cuts
             if points == 1:

@@ -129,14 +129,13 @@ def wave_functions(
     if states.n_bands <= max(bands):
         raise InputError(f"band {max(bands)} was projected out with S: {states.n_bands} are left")
     vectors = states.measured["vectors"][spin, 0, list(bands)]
-    values = states_on_grid(
-        system, k, fixed_phase(vectors), grid_of(system, spacing, grid), memory=memory
-    )
+    grid = grid_of(system, spacing, grid)
+    values = states_on_grid(system, k, fixed_phase(vectors), grid, memory=memory)
     places = ", ".join(f"{x:.4g}" for x in k)
     channel = f", spin {('up', 'down')[spin]}" if system.spin is SpinKind.COLLINEAR else ""
     return [
         Field(
-            grid_of(system, spacing, grid),
+            grid,
             value if system.spin is SpinKind.SPINOR else value[0],
             f"wave function, band {band} at k = ({places}){channel}",
             ORBITAL,

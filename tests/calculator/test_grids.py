@@ -42,6 +42,11 @@ def layer(compute):
     )
 
 
+@pytest.fixture(scope="module")
+def silicon(compute):
+    return compute(bulk("Si"), kpts=(4, 4, 4), ecut_ry=60.0, smearing=0.0)
+
+
 @pytest.fixture
 def calc(layer):
     return mh.MLHamiltonian(system=layer, kpts=(2, 2, 1), spacing=0.25)
@@ -162,10 +167,9 @@ def test_spacing_and_symmetry_are_parameters(calc):
 
 
 @pytest.mark.parametrize("mesh", [(3, 2, 2), {"size": (2, 2, 2), "gamma": False}, (4, 4, 1)])
-def test_whole_mesh_in_the_order_of_ase(compute, mesh):
-    system = compute(bulk("Si"), kpts=(1, 1, 1), ecut_ry=30.0, smearing=0.1)
-    reduced = mh.MLHamiltonian(system=system, kpts=mesh)
-    whole = mh.MLHamiltonian(system=system, kpts=mesh, symmetry="off")
+def test_whole_mesh_in_the_order_of_ase(silicon, mesh):
+    reduced = mh.MLHamiltonian(system=silicon, kpts=mesh)
+    whole = mh.MLHamiltonian(system=silicon, kpts=mesh, symmetry="off")
     assert np.allclose(whole.get_bz_k_points(), whole.get_ibz_k_points(), atol=1e-12)
     assert np.allclose(whole.get_bz_k_points(), reduced.get_bz_k_points(), atol=1e-12)
     n = len(whole.get_ibz_k_points())
@@ -175,11 +179,6 @@ def test_whole_mesh_in_the_order_of_ase(compute, mesh):
     energies = [whole.get_eigenvalues(kpt=k) for k in range(n)]
     few = [reduced.get_eigenvalues(kpt=int(k)) for k in reduced.get_bz_to_ibz_map()]
     assert np.allclose(energies, few, atol=1e-8)
-
-
-@pytest.fixture(scope="module")
-def silicon(compute):
-    return compute(bulk("Si"), kpts=(4, 4, 4), ecut_ry=60.0, smearing=0.0)
 
 
 BONDS = np.array([[1, 1, 1], [5, 1, 1], [1, 5, 1], [1, 1, 5]]) / 8

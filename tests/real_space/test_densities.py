@@ -152,7 +152,9 @@ def test_boxes_do_not_show(monkeypatch):
     grid = Grid.of(system.structure, 0.4)
     found = density_matrix(system, (2, 1, 1))
     whole = density_of(system, found, grid=grid).values
-    small = OrbitalsOnGrid(system.structure, system.basis, grid, memory=5e6, n_components=2)
+    small = OrbitalsOnGrid(
+        system.structure, system.basis, grid, memory=5e6, n_components=2, n_matrices=2
+    )
     n_boxes = np.prod([len(cut) for cut in small.cuts])
     assert n_boxes == 8
     assert np.allclose(density_of(system, found, grid=grid, memory=5e6).values, whole, atol=1e-12)
