@@ -29,7 +29,10 @@ def test_constants_on_the_page_are_those_of_the_code() -> None:
     from ase_mlham import units
 
     rows = dict(re.findall(r"^\| `(\w+)`.*?\| ([\d.]+ \| [\d.]+) \|$", PAGE, flags=re.MULTILINE))
-    assert set(rows) == {name for name in units.__all__ if name.isupper()}
+    named = {name: getattr(units, name) for name in units.__all__}
+    assert set(rows) == {name for name, one in named.items() if isinstance(one, units.CodeUnits)}
+    for name, one in named.items():
+        assert not isinstance(one, float) or f"`{name}`, {one}" in PAGE
     for name, values in rows.items():
         constants = getattr(units, name)
         assert [float(value) for value in values.split("|")] == [constants.hartree, constants.bohr]

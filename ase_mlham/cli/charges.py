@@ -170,7 +170,7 @@ def _write(system: LCAOSystem, found: Charges, target: Path) -> None:
         from ase.io import write
 
         from ase_mlham.core import SpinKind
-        from ase_mlham.formats.atomic import atomic_path
+        from ase_mlham.files import atomic_path
 
         atoms = system.structure.to_atoms()
         atoms.set_array(f"{found.projection.value}_charges", found.charges.copy())

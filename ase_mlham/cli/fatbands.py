@@ -194,7 +194,7 @@ def _write(found: FatBands, options: argparse.Namespace) -> None:
     if options.data and Path(options.data).suffix == ".json":
         write_json(options.data, found.to_dict())
     elif options.data:
-        from ase_mlham.formats.atomic import atomic_path
+        from ase_mlham.files import atomic_path
 
         with atomic_path(Path(options.data)) as part:
             _write_arrays(found, part)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_mlham.errors import InputError
-from ase_mlham.formats.atomic import atomic_path
+from ase_mlham.files import atomic_path
 
 __all__ = ["PICTURES", "check_target", "table", "write_json", "write_text"]
 

@@ -40,7 +40,7 @@ from ase_mlham.core.spin import SpinKind
 from ase_mlham.core.structure import Structure
 from ase_mlham.core.system import LCAOSystem
 from ase_mlham.errors import BasisError, FormatError, InputError
-from ase_mlham.formats.atomic import atomic_path
+from ase_mlham.files import atomic_path
 from ase_mlham.formats.outline import Outline
 from ase_mlham.formats.packing import pack, unpack
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_mlham.errors import InputError
-from ase_mlham.formats.atomic import atomic_path
+from ase_mlham.files import atomic_path
 
 __all__ = [
     "SUFFIXES",

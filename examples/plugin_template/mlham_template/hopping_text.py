@@ -32,7 +32,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase_mlham import BlockMatrix, LCAOSystem, OrbitalBasis, SpinKind, Structure
 from ase_mlham.core import BlockPattern, Shell, SpeciesBasis
 from ase_mlham.errors import FormatError, MLHamError
-from ase_mlham.formats.atomic import atomic_path
+from ase_mlham.files import atomic_path
 
 __all__ = ["read", "sniff", "write"]
 
