@@ -141,7 +141,11 @@ PARAMETERS = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "cost", "other_level"), PARAMETERS, ids=str)
+@pytest.mark.parametrize(
+    ("changes", "cost", "other_level"),
+    PARAMETERS,
+    ids=lambda one: ",".join(one) if isinstance(one, dict) else None,
+)
 def test_1_4_changes_of_parameters(calc, work, changes, cost, other_level):
     before = calc.get_fermi_level()
     calc.set(**changes)
