@@ -37,6 +37,13 @@ __all__ = ["DensityMatrix", "density_matrix", "energy_density_matrix", "weighted
 KEPT_VECTORS = 400e6
 """Bytes of eigenvectors that are kept at the same time."""
 
+EDGE = 0.01
+"""eV around an end of a window over which the share of a state goes from none to all.
+
+States that symmetry makes equal differ by what a DFT code's grid leaves (graphene at K: 0.7 meV). If
+an end of the window, such as the Fermi level, lay between them, a sharp one would count one state of
+the pair, and the picture would lose the symmetry of the crystal."""
+
 EMPTY = 1e-10
 """Weight below which a state is left out."""
 
@@ -126,8 +133,9 @@ def energy_density_matrix(
     system : LCAOSystem
         Any.
     window : (2,) float or float
-        Lowest and highest energy, eV from the Fermi level: each state in it counts fully. Or one
-        energy, with `width`: then a state counts by a Gaussian, and the result is per eV.
+        Lowest and highest energy, eV from the Fermi level: each state in it counts fully, and one
+        right at an end half, see `EDGE`. Or one energy, with `width`: then a state counts by a
+        Gaussian, and the result is per eV.
     kpts, overlap_floor, solver
         As for `density_matrix`.
     width : float, optional
@@ -145,9 +153,10 @@ def energy_density_matrix(
     if width is not None and (not single or not width > 0):
         raise InputError(
             f"a width of {width} eV: it must be positive, and belongs to a single energy; a window "
-            "has sharp ends"
+            "has ends of its own"
         )
     sigma = DEFAULT_SMEARING if width is None else float(width)
+    edge = min(EDGE, (high - low) / 4)
     level: list[float] = []
 
     def weights(states: EigenStates) -> NDArray[np.float64]:
@@ -156,12 +165,17 @@ def energy_density_matrix(
         if single:
             x = (energies - low) / sigma
             return np.asarray(np.exp(-0.5 * x * x) / (sigma * np.sqrt(2 * np.pi)))
-        return ((energies >= low) & (energies <= high)).astype(np.float64)
+        return _share(energies - low, edge) * _share(high - energies, edge)
 
     matrix = weighted_density_matrix(
         system, weights, kpts, overlap_floor=overlap_floor, solver=solver
     )
     return DensityMatrix(matrix, _trace(system, matrix), level[0], system.warnings)
+
+
+def _share(inside: NDArray[np.float64], edge: float) -> NDArray[np.float64]:
+    """How much of a state counts that lies so far inside the end of a window, eV."""
+    return np.asarray(np.clip(0.5 + inside / (2 * edge), 0.0, 1.0))
 
 
 def _window(window: Any, *, empty: bool = False) -> tuple[float, float]:

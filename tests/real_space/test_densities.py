@@ -235,6 +235,23 @@ def test_local_density_of_states():
     assert both.exact == pytest.approx(2 * system.n_orbitals, abs=1e-9)
 
 
+def test_equal_states_at_the_fermi_level_count_equally():
+    """The three p functions of a free atom, split as the grid of a DFT code splits them."""
+    basis = OrbitalBasis((SpeciesBasis(6, (gaussian(1, 0.8, 5.0),), 2.0),))
+    structure = Structure([6], [[0.0, 0.0, 0.0]], np.zeros((3, 3)), (False, False, False))
+    pattern = basis_pattern(structure, basis)
+    H = BlockMatrix(pattern, (np.diag([-4e-4, 0.0, 4e-4])[None, None],))
+    system = LCAOSystem(structure, basis, H, overlap(structure, basis, pattern), 2.0)
+    for matrix in (
+        density_matrix(system).matrix,
+        energy_density_matrix(system, (-1.0, 0.0)).matrix,
+        energy_density_matrix(system, (0.0, 1.0)).matrix,
+    ):
+        shares = np.diag(matrix[0, 0, (0, 0, 0)][0])
+        # the splitting in the width of an end, 0.8 / 10 meV; one state alone would have all
+        assert np.ptp(shares) < 0.1 * shares.mean()
+
+
 def test_local_density_of_states_at_one_energy():
     """Gaussians sum to the states when integrated over the energy."""
     system = made_system()
