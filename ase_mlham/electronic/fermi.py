@@ -344,7 +344,7 @@ def fermi_filling(
 
     Tetrahedra weight states without filling them. So what is a sum over filled states (charges,
     densities) is taken with sharp fillings in an insulator, and with a width in a metal and where
-    bands touch but for the noise of a DFT code: one state of an equal pair must not be filled alone.
+    bands touch but for the noise of a DFT code: of equal states one must not be filled alone.
 
     Parameters
     ----------

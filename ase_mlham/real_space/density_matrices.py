@@ -40,9 +40,9 @@ KEPT_VECTORS = 400e6
 EDGE = 0.01
 """eV around an end of a window over which the share of a state goes from none to all.
 
-States that symmetry makes equal differ by what a DFT code's grid leaves (graphene at K: 0.7 meV). If
-an end of the window, such as the Fermi level, lay between them, a sharp one would count one state of
-the pair, and the picture would lose the symmetry of the crystal."""
+States that symmetry makes equal differ by what a DFT code's grid leaves (graphene at K: 0.7 meV).
+If an end of the window, such as the Fermi level, lies between them, a sharp one counts one state of
+the pair, and the picture loses the symmetry of the crystal."""
 
 EMPTY = 1e-10
 """Weight below which a state is left out."""
