@@ -22,7 +22,7 @@ from ase_mlham.core.system import LCAOSystem
 from ase_mlham.electronic.degeneracy import DEGENERACY_TOLERANCE, mean_of_degenerate
 from ase_mlham.electronic.layers import LAYER_TOLERANCE, find_layers
 from ase_mlham.electronic.solvers.problem import Measure, Orthogonalised
-from ase_mlham.electronic.states import EigenStates, eigenstates
+from ase_mlham.electronic.states import eigenstates
 from ase_mlham.errors import InputError
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "atom_groups",
     "orbital_groups",
     "orbital_name",
+    "state_on_atoms",
     "state_spins",
     "state_weights",
 ]
@@ -250,15 +251,34 @@ class GroupSpins:
         return np.stack([self.groups.sums(part) for part in parts], axis=-1)
 
 
-def _state(
+def state_on_atoms(
     system: LCAOSystem,
     kpt: ArrayLike,
     band: int,
-    spin: int,
-    measure: Measure,
-    overlap_floor: float | None,
-) -> tuple[EigenStates, NDArray[np.float64]]:
-    """States up to a little above the chosen one at one k-point, and what was measured on them."""
+    spin: int = 0,
+    *,
+    method: Projection | str = Projection.MULLIKEN,
+    tolerance: float = DEGENERACY_TOLERANCE,
+    overlap_floor: float | None = None,
+) -> NDArray[np.float64]:
+    """Weight and spin of one state on the atoms, from one solution at its k-point.
+
+    Parameters
+    ----------
+    system, kpt, band, spin, method, tolerance, overlap_floor
+        As for `state_weights`.
+
+    Returns
+    -------
+    (n_atoms, 4) float
+        1, x, y, z as `GroupSpins` has them: what `state_weights` and `state_spins` give.
+
+    Raises
+    ------
+    InputError
+        There is no such band, channel or k-point.
+    """
+    measure = Projection.parse(method).measure(GroupSpins(atom_groups(system), system.spin))
     size = system.n_orbitals * (2 if system.spin is SpinKind.SPINOR else 1)
     if not 0 <= spin < system.spin.n_channels:
         raise InputError(f"spin channel {spin} of a {system.spin.value} system; counted from 0")
@@ -275,7 +295,10 @@ def _state(
         raise InputError(f"{len(states.kpts)} k-points; the weights of a state are those at one")
     if band >= states.n_bands:
         raise InputError(f"band {band}; overlap_floor leaves bands 0 to {states.n_bands - 1}")
-    return states, states.measured["measure"][spin, 0]
+    measured = states.measured["measure"][spin, 0]
+    if tolerance > 0:
+        measured = mean_of_degenerate(states.energies[spin, 0], measured, tolerance)
+    return np.asarray(measured[band])
 
 
 def state_weights(
@@ -317,11 +340,16 @@ def state_weights(
     InputError
         There is no such band, channel or k-point.
     """
-    measure = Projection.parse(method).measure(GroupWeights(atom_groups(system), system.spin))
-    states, weights = _state(system, kpt, band, spin, measure, overlap_floor)
-    if tolerance > 0:
-        weights = mean_of_degenerate(states.energies[spin, 0], weights, tolerance)
-    return np.asarray(weights[band])
+    found = state_on_atoms(
+        system,
+        kpt,
+        band,
+        spin,
+        method=method,
+        tolerance=tolerance,
+        overlap_floor=overlap_floor,
+    )
+    return found[:, 0]
 
 
 def state_spins(
@@ -347,8 +375,13 @@ def state_spins(
     (n_atoms, 3) float
         Along Cartesian axes; zero without spin.
     """
-    measure = Projection.parse(method).measure(GroupSpins(atom_groups(system), system.spin))
-    states, measured = _state(system, kpt, band, spin, measure, overlap_floor)
-    if tolerance > 0:
-        measured = mean_of_degenerate(states.energies[spin, 0], measured, tolerance)
-    return np.asarray(measured[band, :, 1:])
+    found = state_on_atoms(
+        system,
+        kpt,
+        band,
+        spin,
+        method=method,
+        tolerance=tolerance,
+        overlap_floor=overlap_floor,
+    )
+    return found[:, 1:]

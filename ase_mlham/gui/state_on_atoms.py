@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_mlham.core.spin import SpinKind
-from ase_mlham.electronic.projections import state_spins, state_weights
+from ase_mlham.electronic import projections
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -50,11 +50,9 @@ class StateOnAtoms:
 def state_on_atoms(calculator: MLHamiltonian, atoms: Atoms, state: StateAt) -> StateOnAtoms:
     """Weights of a state, and its spin if states have a direction."""
     system = calculator.system(atoms)
-    weights = state_weights(system, state.k, state.band, state.spin)
-    spins = None
-    if system.spin is SpinKind.SPINOR:
-        spins = state_spins(system, state.k, state.band, state.spin)
-    return StateOnAtoms(state, weights, spins)
+    found = projections.state_on_atoms(system, state.k, state.band, state.spin)
+    spins = found[:, 1:] if system.spin is SpinKind.SPINOR else None
+    return StateOnAtoms(state, found[:, 0], spins)
 
 
 def spacing_of(volume: float) -> float:
