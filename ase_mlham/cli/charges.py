@@ -15,7 +15,7 @@ from ase_mlham.cli.sampling import (
     add_solver,
     announce,
     parse_kpts,
-    refuse_collapse,
+    refuse_collapsed,
     solver_options,
 )
 from ase_mlham.cli.source import add_source, open_system
@@ -78,15 +78,12 @@ def run(options: argparse.Namespace) -> int:
 
     from ase_mlham.core import SpinKind
     from ase_mlham.electronic.charges import charges
-    from ase_mlham.electronic.collapse import attach
     from ase_mlham.electronic.fermi import mesh_of
-    from ase_mlham.electronic.states import eigenstates
 
     points = mesh_of(system, kpts, reduce=system.spin is not SpinKind.SPINOR)
     announce(system, len(points), vectors=True)
     found = charges(system, points, smearing, projection=options.method, **solver_options(options))
-    at_gamma = eigenstates(system, [[0.0, 0.0, 0.0]], overlap_floor=options.overlap_floor)
-    refuse_collapse(attach(system, at_gamma, found.fermi_level), options)
+    refuse_collapsed(system, found.fermi_level, options)
     if options.json:
         write_json(options.json, _facts(system, found))
     if options.output:

@@ -9,11 +9,16 @@ from ase_mlham.cli.fields import (
     add_plane,
     add_smearing,
     check_outputs,
-    refuse_collapsed,
     smearing_options,
     write_field,
 )
-from ase_mlham.cli.sampling import add_solver, announce, parse_kpts, solver_options
+from ase_mlham.cli.sampling import (
+    add_solver,
+    announce,
+    parse_kpts,
+    refuse_collapsed,
+    solver_options,
+)
 from ase_mlham.cli.source import add_source, open_system
 from ase_mlham.errors import InputError
 

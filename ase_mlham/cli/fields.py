@@ -10,7 +10,6 @@ from ase_mlham.cli.output import PICTURES, check_target
 from ase_mlham.errors import InputError
 
 if TYPE_CHECKING:
-    from ase_mlham.core import LCAOSystem
     from ase_mlham.real_space import Field
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "add_smearing",
     "check_outputs",
     "numbers",
-    "refuse_collapsed",
     "smearing_options",
     "write_field",
 ]
@@ -110,16 +108,6 @@ def numbers(text: str, option: str, count: int = 3) -> list[float]:
 def check_outputs(options: argparse.Namespace, default: str) -> list[Path]:
     """Names of the files, refused before anything is computed if they cannot be written."""
     return [check_target(name, (*VOLUMES, *PICTURES)) for name in options.output or [default]]
-
-
-def refuse_collapsed(system: LCAOSystem, level: float, options: argparse.Namespace) -> None:
-    """An error where errors of a predicted H have pulled spurious states among the bands."""
-    from ase_mlham.cli.sampling import refuse_collapse
-    from ase_mlham.electronic.collapse import attach
-    from ase_mlham.electronic.states import eigenstates
-
-    at_gamma = eigenstates(system, [[0.0, 0.0, 0.0]], overlap_floor=options.overlap_floor)
-    refuse_collapse(attach(system, at_gamma, level), options)
 
 
 def write_field(

@@ -10,11 +10,16 @@ from ase_mlham.cli.fields import (
     add_smearing,
     check_outputs,
     numbers,
-    refuse_collapsed,
     smearing_options,
     write_field,
 )
-from ase_mlham.cli.sampling import add_solver, announce, parse_kpts, solver_options
+from ase_mlham.cli.sampling import (
+    add_solver,
+    announce,
+    parse_kpts,
+    refuse_collapsed,
+    solver_options,
+)
 from ase_mlham.cli.source import add_source, open_system
 from ase_mlham.errors import InputError
 
@@ -64,27 +69,22 @@ def run(options: argparse.Namespace) -> int:
     system = open_system(options)
 
     from ase_mlham.core import SpinKind
-    from ase_mlham.electronic.fermi import fermi_level, mesh_of
-    from ase_mlham.real_space import local_dos
+    from ase_mlham.electronic.fermi import mesh_of
+    from ase_mlham.real_space.densities import local_dos_of
+    from ase_mlham.real_space.density_matrices import energy_density_matrix
 
     points = mesh_of(system, kpts, reduce=system.spin is not SpinKind.SPINOR)
-    announce(system, 2 * len(points), vectors=True)
-    level = fermi_level(system, points, **occupying, **solver_options(options))
-    refuse_collapsed(system, level, options)
-    field = local_dos(
-        system,
-        window,
-        points,
-        width=options.width,
-        spacing=options.spacing,
-        **occupying,
-        **solver_options(options),
+    announce(system, len(points), vectors=True)
+    found = energy_density_matrix(
+        system, window, points, width=options.width, **occupying, **solver_options(options)
     )
+    refuse_collapsed(system, found.fermi_level, options)
+    field = local_dos_of(system, found, window, spacing=options.spacing)
     write_field(field, targets, options)
     n1, n2, n3 = field.grid.shape
     print(
         f"{', '.join(str(target) for target in targets)}: {field.name} on {n1} x {n2} x {n3} "
         f"points ({system.source})\n"
-        f"{float(field.exact or 0.0):.4f} states, Fermi level {level:.3f} eV"
+        f"{float(field.exact or 0.0):.4f} states, Fermi level {found.fermi_level:.3f} eV"
     )
     return 0

@@ -24,6 +24,7 @@ __all__ = [
     "parse_kpts",
     "path_of",
     "refuse_collapse",
+    "refuse_collapsed",
     "solver_options",
     "window",
 ]
@@ -192,6 +193,25 @@ def refuse_collapse(complaints: Sequence[str], options: argparse.Namespace) -> b
     if collapsed and not options.even_collapsed:
         raise SolverError(f"{collapsed[0]}; nothing is written unless you say --even-collapsed")
     return bool(collapsed)
+
+
+def refuse_collapsed(system: LCAOSystem, level: float, options: argparse.Namespace) -> None:
+    """`refuse_collapse` for results that are no bands: looked for at Gamma.
+
+    Parameters
+    ----------
+    system : LCAOSystem
+        What was computed.
+    level : float
+        Its Fermi level, eV.
+    options : argparse.Namespace
+        With the arguments of `add_solver`.
+    """
+    from ase_mlham.electronic.collapse import attach
+    from ase_mlham.electronic.states import eigenstates
+
+    at_gamma = eigenstates(system, [[0.0, 0.0, 0.0]], overlap_floor=options.overlap_floor)
+    refuse_collapse(attach(system, at_gamma, level), options)
 
 
 def announce(system: LCAOSystem, n_kpts: int, *, vectors: bool = False) -> None:

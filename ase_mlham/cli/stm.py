@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from ase_mlham.cli.fields import add_smearing, refuse_collapsed, smearing_options
+from ase_mlham.cli.fields import add_smearing, smearing_options
 from ase_mlham.cli.output import PICTURES, check_target, write_json
-from ase_mlham.cli.sampling import add_solver, announce, parse_kpts, solver_options
+from ase_mlham.cli.sampling import (
+    add_solver,
+    announce,
+    parse_kpts,
+    refuse_collapsed,
+    solver_options,
+)
 from ase_mlham.cli.source import add_source, open_system
 from ase_mlham.errors import InputError
 
@@ -65,22 +71,23 @@ def run(options: argparse.Namespace) -> int:
     system = open_system(options)
 
     from ase_mlham.core import SpinKind
-    from ase_mlham.electronic.fermi import fermi_level, mesh_of
-    from ase_mlham.real_space import stm_image
+    from ase_mlham.electronic.fermi import mesh_of
+    from ase_mlham.real_space.density_matrices import energy_density_matrix
+    from ase_mlham.real_space.stm import bias_window, stm_of
 
     points = mesh_of(system, kpts, reduce=system.spin is not SpinKind.SPINOR)
-    announce(system, 2 * len(points), vectors=True)
-    level = fermi_level(system, points, **occupying, **solver_options(options))
-    refuse_collapsed(system, level, options)
-    image = stm_image(
+    announce(system, len(points), vectors=True)
+    found = energy_density_matrix(
+        system, bias_window(options.bias), points, **occupying, **solver_options(options)
+    )
+    refuse_collapsed(system, found.fermi_level, options)
+    image = stm_of(
         system,
+        found,
         options.bias,
-        points,
         height=options.height,
         current=options.current,
         spacing=options.spacing,
-        **occupying,
-        **solver_options(options),
     )
     if options.json:
         write_json(options.json, image.to_dict())

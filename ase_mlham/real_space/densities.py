@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ __all__ = [
     "difference_density",
     "difference_of",
     "local_dos",
+    "local_dos_of",
     "matrix_on_grid",
     "spin_density",
     "spin_of",
@@ -126,16 +128,7 @@ def _checked(field: Field, electrons: float, system: LCAOSystem) -> Field:
         "functions are not those that S was made with"
     )
     warnings.warn(text, CoarseGridWarning, stacklevel=4)
-    return Field(
-        field.grid,
-        field.values,
-        field.name,
-        field.unit,
-        field.structure,
-        field.components,
-        field.exact,
-        (*field.warnings, text),
-    )
+    return replace(field, warnings=(*field.warnings, text))
 
 
 def _covers_a_cell(grid: Grid, system: LCAOSystem) -> bool:
@@ -352,6 +345,19 @@ def local_dos(
         overlap_floor=overlap_floor,
         solver=solver,
     )
+    return local_dos_of(system, found, energy_window, spacing=spacing, grid=grid, memory=memory)
+
+
+def local_dos_of(
+    system: LCAOSystem,
+    found: DensityMatrix,
+    energy_window: tuple[float, float] | float,
+    *,
+    spacing: float = DEFAULT_SPACING,
+    grid: Grid | None = None,
+    memory: float = WORKING_MEMORY,
+) -> Field:
+    """Local density of states of an energy density matrix that is at hand; see `local_dos`."""
     if isinstance(energy_window, tuple | list | np.ndarray):
         low, high = energy_window
         name, unit = f"local density of states, {low:g} to {high:g} eV", DENSITY

@@ -18,11 +18,11 @@ from ase_mlham.core.system import LCAOSystem
 from ase_mlham.electronic.fermi import Occupation
 from ase_mlham.errors import InputError
 from ase_mlham.real_space.densities import matrix_on_grid
-from ase_mlham.real_space.density_matrices import energy_density_matrix
+from ase_mlham.real_space.density_matrices import DensityMatrix, energy_density_matrix
 from ase_mlham.real_space.grid import DEFAULT_SPACING, Grid
 from ase_mlham.real_space.orbitals import WORKING_MEMORY, orbital_reach
 
-__all__ = ["STMImage", "stm_image"]
+__all__ = ["STMImage", "bias_window", "stm_image", "stm_of"]
 
 STEP = 0.1
 """Å between the planes in which a constant current is looked for; logarithms are interpolated."""
@@ -120,19 +120,52 @@ def stm_image(
         Height and current are both given, no orbital reaches the height, or the density is nowhere
         as large as the current asks for, or still larger where orbitals end.
     """
-    if bias == 0 or not np.isfinite(bias):
-        raise InputError(f"a bias of {bias} V: no states lie between the Fermi level and it")
-    if height is not None and current is not None:
-        raise InputError("give a constant height or a constant current, not both")
+    window = bias_window(bias)
+    _check_constant(height, current)
     found = energy_density_matrix(
         system,
-        (min(bias, 0.0), max(bias, 0.0)),
+        window,
         kpts,
         smearing=smearing,
         method=method,
         overlap_floor=overlap_floor,
         solver=solver,
     )
+    return stm_of(
+        system, found, bias, height=height, current=current, spacing=spacing, memory=memory
+    )
+
+
+def bias_window(bias: float) -> tuple[float, float]:
+    """Energies in eV from the Fermi level that are seen at a bias.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    if bias == 0 or not np.isfinite(bias):
+        raise InputError(f"a bias of {bias} V: no states lie between the Fermi level and it")
+    return min(bias, 0.0), max(bias, 0.0)
+
+
+def _check_constant(height: float | None, current: float | None) -> None:
+    if height is not None and current is not None:
+        raise InputError("give a constant height or a constant current, not both")
+
+
+def stm_of(
+    system: LCAOSystem,
+    found: DensityMatrix,
+    bias: float,
+    *,
+    height: float | None = None,
+    current: float | None = None,
+    spacing: float = DEFAULT_SPACING,
+    memory: float = WORKING_MEMORY,
+) -> STMImage:
+    """Image of an energy density matrix of `bias_window` that is at hand; see `stm_image`."""
+    _check_constant(height, current)
     matrix = found.matrix.component(0)
     normal, heights = _surface(system.structure)
     # where the last orbital of any atom ends
